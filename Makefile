@@ -48,13 +48,17 @@ $(SAMPLE)/protanno/statistics.json: | $(SAMPLE)/sample.dat.gz
 $(SAMPLE)/vocab.txt: | $(SAMPLE)/protanno/statistics.json
 	$(BIN)/python -m data_pipelines.vocabulary --data_dir $(SAMPLE)/protanno --output $@
 
-# Repeated, it goes on with the run and makes the same report anew. An index that is there stays.
+# Repeated, it goes on with the run and makes the same report anew. An index that is there stays, and so do pictures of
+# the page, which need Chromium.
 demo: $(SAMPLE)/vocab.txt
 	$(BIN)/python train.py --config $(CONFIG) --workdir $(RUN) \
 		--config.seed=$(SEED) --config.data.dir=$(SAMPLE)/protanno --config.tokenizer.text=$(SAMPLE)/vocab.txt
 	$(BIN)/python -m eval --checkpoint $(RUN) --benchmarks all --output $(RUN)
 	test -e $(RUN)/index/manifest.json || \
 		$(BIN)/python -m protclip_jax.index --checkpoint $(RUN) --input $(SAMPLE)/protanno --output $(RUN)/index
+	test -e $(RUN)/search_text.png || \
+		$(BIN)/python -m protclip_jax.serve.pictures --checkpoint $(RUN) --index $(RUN)/index --output $(RUN) \
+			--text "FUNCTION: Adds water to double bonds."
 	@echo
 	@echo "Ask it in a browser, at http://127.0.0.1:8000/:"
 	@echo "  $(BIN)/python -m protclip_jax.serve --checkpoint $(RUN) --index $(RUN)/index --links none"

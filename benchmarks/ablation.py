@@ -1,12 +1,11 @@
-"""Does each part of the method help? Trains variants of one config with several seeds and compares
-them.
+"""Compares variants of one config over several seeds, to show which parts of the method help.
 
     python -m benchmarks.ablation --data_dir runs/sample/protanno \\
         --vocabulary runs/sample/vocab.txt --folder runs/ablation
 
-Every variant takes the same number of steps from the same data and is measured on the same held-out
-records. Writes ablation.json and ablation.md, anew after every run. Finished runs are not repeated,
-so that the script may be stopped and started, also with more variants or seeds.
+Every variant trains for the same number of steps on the same data and is evaluated on the same
+held-out records. ablation.json and ablation.md are rewritten after every run. Finished runs are not
+repeated, so the script can be stopped and restarted, also with more variants or seeds.
 """
 
 import argparse
@@ -33,7 +32,7 @@ PARTS = {
     "without PDA": {"loss.pda": 0.0},
     "separate masked passes": {"masking.passes": "separate"},
 }
-"""Fields of the config that a variant sets; the first is what the others are compared with."""
+"""Variant → the config fields it sets; the first variant is the reference."""
 
 BARE = {"pda.prototypes": False}
 ACROSS, LATE = {"pda.negatives": "across_records"}, {"pda.negatives": "late_interaction"}
@@ -69,17 +68,15 @@ PROPERTIES = ("function", "location", "similarity")
 
 
 def run_one(options: argparse.Namespace, variant: str, seed: int) -> dict[str, float]:
-    """Trains one variant with one seed, unless that is done; returns its last evaluation."""
+    """Trains one variant with one seed unless finished; returns its last evaluation."""
     workdir = options.folder / f"{file_name(variant)}_{seed}"
     if not (found := last_evaluation(workdir, options.steps)):
         fields = {"seed": seed, "data.dir": options.data_dir, "tokenizer.text": options.vocabulary}
         fields |= dict.fromkeys(("total_steps", "eval_every", "checkpoint_every"), options.steps)
-        overrides = [
-            f"--config.{name}={value}" for name, value in {**fields, **VARIANTS[variant]}.items()
-        ]
-        code = train.main(
-            ["train.py", "--config", options.config, "--workdir", str(workdir), *overrides]
-        )
+        fields |= VARIANTS[variant]
+        overrides = [f"--config.{name}={value}" for name, value in fields.items()]
+        command = ["train.py", "--config", options.config, "--workdir", str(workdir), *overrides]
+        code = train.main(command)
         if code:
             raise SystemExit(code)
         found = last_evaluation(workdir, options.steps)
@@ -87,28 +84,24 @@ def run_one(options: argparse.Namespace, variant: str, seed: int) -> dict[str, f
 
 
 def file_name(variant: str) -> str:
-    """The variant's name as the first part of a folder's."""
+    """The variant's name as the start of a folder name."""
     return variant.replace(",", "").replace(" ", "_")
 
 
 def last_evaluation(workdir: Path, steps: int) -> dict[str, float]:
-    """What was measured after `steps` steps, by name; empty where that is not there yet. NaN
-    where it is undefined."""
+    """The evaluation after `steps` steps, by metric; empty if missing. Undefined values are NaN."""
     path = workdir / "metrics.jsonl"
-    lines = map(json.loads, path.read_text(encoding="utf-8").splitlines()) if path.exists() else ()
-    measured = [
-        line
-        for line in lines
-        if line["step"] == steps and any(name.startswith("eval/") for name in line)
-    ]
-    return {
-        name.removeprefix("eval/"): float("nan") if value is None else value
-        for name, value in (measured[-1].items() if measured else ())
-    }
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else ()
+    latest: dict[str, float] = {}
+    for line in map(json.loads, lines):
+        if line["step"] == steps and any(name.startswith("eval/") for name in line):
+            latest = line
+    values = {name.removeprefix("eval/"): value for name, value in latest.items()}
+    return {name: float("nan") if value is None else value for name, value in values.items()}
 
 
 def mean_and_interval(values: np.ndarray) -> dict:
-    """Mean over seeds and its 95 % interval (Student's t), None for a single seed."""
+    """Mean over seeds and its 95 % interval (Student's t); None for a single seed."""
     mean, interval = float(values.mean()), None
     if len(values) > 1:
         spread = float(stats.t.ppf(0.975, len(values) - 1) * stats.sem(values))
@@ -117,8 +110,7 @@ def mean_and_interval(values: np.ndarray) -> dict:
 
 
 def without_pda(variant: str) -> str:
-    """The variant trained without PDA whose weights are read off the same kind of property
-    vectors."""
+    """The variant without PDA that reads weights from the same kind of property vectors."""
     return (
         "without PDA"
         if VARIANTS[variant].get("pda.prototypes", True)
@@ -127,10 +119,10 @@ def without_pda(variant: str) -> str:
 
 
 def compare(runs: Mapping[str, Mapping[int, Mapping[str, float]]]) -> dict:
-    """Per variant: its seeds, its metrics and their differences to the first variant; AUROC and
-    differences to both controls.
+    """Compares the variants: seeds, metrics, differences to the first variant, and AUROCs.
 
-    Differences are paired by seed, over the seeds that both variants have.
+    The AUROCs come with their differences to both controls. Differences are paired by seed, over
+    the seeds that both variants have.
     """
     base = next(iter(PARTS))
 
@@ -146,11 +138,10 @@ def compare(runs: Mapping[str, Mapping[int, Mapping[str, float]]]) -> dict:
     results = {}
     for variant, of_seed in runs.items():
         seeds = sorted(of_seed)
-        metrics = {
-            name: mean_and_interval(numbers(variant, key, seeds))
-            | {"to_paper": paired(variant, key, base)}
-            for name, key in METRICS.items()
-        }
+        metrics = {}
+        for name, key in METRICS.items():
+            metrics[name] = mean_and_interval(numbers(variant, key, seeds))
+            metrics[name]["to_paper"] = paired(variant, key, base)
         auroc = {}
         for name in PROPERTIES:
             own, other = f"pda/auroc_{name}", f"pda/auroc_other_record_text_{name}"
@@ -165,24 +156,22 @@ def compare(runs: Mapping[str, Mapping[int, Mapping[str, float]]]) -> dict:
 
 
 def cell(result: Mapping, difference: Mapping | None) -> str:
-    """A mean, and its difference to another's where there is one; in brackets the interval of
-    the last."""
+    """Formats a mean, or a mean with its difference; brackets have the interval of the latter."""
     if difference is None:
         return f"{result['mean']:.3f}{bounds(result, '.3f')}"
     return f"{result['mean']:.3f} ({difference['mean']:+.3f}{bounds(difference, '+.3f')})"
 
 
 def bounds(result: Mapping, form: str) -> str:
-    """An interval in brackets, nothing where there is none."""
-    return (
-        ""
-        if result["interval"] is None
-        else " [{}, {}]".format(*(format(bound, form) for bound in result["interval"]))
-    )
+    """Formats an interval in brackets; '' if there is none."""
+    if result["interval"] is None:
+        return ""
+    low, high = (format(bound, form) for bound in result["interval"])
+    return f" [{low}, {high}]"
 
 
 def differences(result: Mapping) -> str:
-    """An AUROC and how far it is above either control; in bold where the interval is above zero."""
+    """Formats an AUROC and its gain over both controls, bold if the interval is above zero."""
     shown = [f"{result['mean']:.3f}"]
     for difference in (result["to_other_text"], result["to_without_pda"]):
         if difference is None:
@@ -194,59 +183,57 @@ def differences(result: Mapping) -> str:
 
 
 def markdown(results: Mapping) -> str:
-    """Two tables: what each part of the method does, and what the segments of each variant of
-    PDA mean."""
+    """Formats two tables: the effect of each part, and the segments of each variant of PDA."""
     parts = [name for name in results if name in PARTS]
-    of_metric = {name: [results[variant]["metrics"][name] for variant in parts] for name in METRICS}
-    rows = [
-        [name, *(cell(result, result["to_paper"]) for result in found)]
-        for name, found in of_metric.items()
-    ]
-    rows += [
-        [f"AUROC {name}", *(f"{results[variant]['auroc'][name]['mean']:.3f}" for variant in parts)]
-        for name in PROPERTIES
-    ]
-    aligned = [
-        name
-        for name in results
-        if name not in ("uniform sampling", "without BSR", "separate masked passes")
-    ]
-    of_segments = [
-        [
-            variant,
-            str(len(results[variant]["seeds"])),
-            *(differences(results[variant]["auroc"][name]) for name in PROPERTIES),
-            cell(mrr := results[variant]["metrics"]["MRR"], mrr["to_paper"]),
-        ]
-        for variant in aligned
-    ]
-    header = [
-        "variant",
-        "seeds",
-        *(f"AUROC {name}, Δ other text, Δ without PDA" for name in PROPERTIES),
-        "MRR (Δ paper)",
-    ]
+    rows = []
+    for name in METRICS:
+        found = [results[variant]["metrics"][name] for variant in parts]
+        rows.append([name, *(cell(result, result["to_paper"]) for result in found)])
+    for name in PROPERTIES:
+        found = [results[variant]["auroc"][name]["mean"] for variant in parts]
+        rows.append([f"AUROC {name}", *(f"{mean:.3f}" for mean in found)])
+    of_segments = []
+    for variant, result in results.items():
+        if variant not in ("uniform sampling", "without BSR", "separate masked passes"):
+            aurocs = [differences(result["auroc"][name]) for name in PROPERTIES]
+            mrr = result["metrics"]["MRR"]
+            seeds = str(len(result["seeds"]))
+            of_segments.append([variant, seeds, *aurocs, cell(mrr, mrr["to_paper"])])
+    titles = [f"AUROC {name}, Δ other text, Δ without PDA" for name in PROPERTIES]
+    header = ["variant", "seeds", *titles, "MRR (Δ paper)"]
     return f"{table(['', *parts], rows)}\n\n{table(header, of_segments)}\n"
 
 
 def main() -> None:
-    """Command line."""
+    """Runs the benchmark with the options of the command line."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0])
-    parser.add_argument("--config", default="configs/ablation.py", help="(default %(default)s)")
+    parser.add_argument(
+        "--config", default="configs/ablation.py", help="config file (default: %(default)s)"
+    )
     parser.add_argument("--data_dir", type=Path, required=True, help="a built dataset")
     parser.add_argument("--vocabulary", type=Path, required=True, help="the text tower's vocab.txt")
-    parser.add_argument("--folder", type=Path, required=True, help="for the runs and the results")
     parser.add_argument(
-        "--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS), help="(default: all)"
+        "--folder", type=Path, required=True, help="folder for the runs and the results"
     )
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="(default 0 1 2)")
-    parser.add_argument("--steps", type=int, default=300, help="(default %(default)s)")
+    parser.add_argument(
+        "--variants",
+        nargs="+",
+        choices=VARIANTS,
+        default=list(VARIANTS),
+        help="variants to train (default: all)",
+    )
+    parser.add_argument(
+        "--seeds", type=int, nargs="+", default=[0, 1, 2], help="seeds (default: 0 1 2)"
+    )
+    parser.add_argument(
+        "--steps", type=int, default=300, help="training steps (default: %(default)s)"
+    )
     options = parser.parse_args()
 
     options.folder.mkdir(parents=True, exist_ok=True)
-    # The runs of a variant differ in their numbers only, and many variants share a program.
+    # Variants often differ only in numbers and then share a compiled program.
     jax.config.update("jax_compilation_cache_dir", str(options.folder.absolute() / "compiled"))
-    # Seed by seed, so that a stopped script has whole comparisons.
+    # Seeds are the outer loop, so that a stopped script has complete comparisons.
     for seed in options.seeds:
         for variant in options.variants:
             run_one(options, variant, seed)
@@ -255,8 +242,7 @@ def main() -> None:
 
 
 def write(options: argparse.Namespace) -> None:
-    """The results of all finished runs in the folder, whichever call of the script they are
-    from."""
+    """Writes the results of all finished runs in the folder, including those of earlier calls."""
     runs: dict[str, dict[int, dict]] = {}
     for variant in VARIANTS:
         for workdir in options.folder.glob(f"{file_name(variant)}_*"):

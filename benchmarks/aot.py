@@ -1,10 +1,9 @@
-"""The training step compiled for TPUs or GPUs that are not there: memory, FLOPs, exchange and
-bounds, as a table.
+"""Compiles the training step for absent TPUs or GPUs: memory, FLOPs, communication and bounds.
 
     python -m benchmarks.aot [--of tpu|gpu|cards] [--plans NAME…] [--output aot.json]
 
-Every row is one `train.py --aot`, in a process of its own; nothing is run. Needs the `[tpu]` extra,
-for GPUs `[gpu-aot]`.
+Every table row is one `train.py --aot` in a separate process; nothing is executed. Needs the
+`[tpu]` extra, or `[gpu-aot]` for GPUs.
 """
 
 import argparse
@@ -18,17 +17,17 @@ ROOT = pathlib.Path(__file__).parents[1]
 ROWS, REMAT = "--config.batch.microbatch_rows", "--config.model.remat"
 
 TPU_PLANS = {
-    # The paper's recipe: about 2,100 pairs a step, whatever the slice.
+    # The paper's recipe: about 2,100 pairs per step on every slice.
     "v5e-16": ["--aot=v5e:4x4", f"{ROWS}=96"],
     "v5e-64": ["--aot=v5e:8x8"],
     "v5e-256": ["--aot=v5e:16x16", "--config.batch.rows=512", "--config.data.streams=128"],
     "v5p-64": ["--aot=v5p:4x4x4", f"{REMAT}=full"],
     "v5p-64 no remat": ["--aot=v5p:4x4x4", f"{REMAT}=none"],
     "v6e-64": ["--aot=v6e:8x8", f"{REMAT}=full"],
-    # Six rows a chip, from 16 to 256.
+    # Six rows per chip, on 16 to 256 chips.
     "v5e-16 6 rows": ["--aot=v5e:4x4", "--config.batch.rows=96"],
     "v5e-256 6 rows": ["--aot=v5e:16x16", "--config.batch.rows=1536"],
-    # What remat and the shared masked pass change on 64 chips.
+    # The effect of remat and the shared masked pass on 64 chips.
     "v5e-64 dots": ["--aot=v5e:8x8", f"{REMAT}=dots"],
     "v5e-64 no remat": ["--aot=v5e:8x8", f"{REMAT}=none"],
     "v5e-64 shared": ["--aot=v5e:8x8", "--config.masking.passes=shared"],
@@ -40,7 +39,7 @@ EIGHT_ROWS = f"{ROWS}=8"
 
 
 def h200_plans() -> dict[str, list[str]]:
-    """Rows of one GPU at a time, by remat policy; then what changes them."""
+    """Plans for one GPU: rows at a time by remat policy, then the shared masked pass."""
     plans = {}
     for remat, counts in H200_ROWS.items():
         for rows in counts:
@@ -71,7 +70,7 @@ CARDS = ("t4", "a10g", "l4", "rtx4090", "a100-40gb", "l40s", "a100", "h100", "h2
 
 
 def card_plans() -> dict[str, list[str]]:
-    """One row at a time on one card, in each dtype."""
+    """Plans for one row at a time on one card, in each dtype."""
     plans = {}
     for card in CARDS:
         for dtype in ("bfloat16", "float32"):
@@ -86,7 +85,7 @@ def card_plans() -> dict[str, list[str]]:
 
 PLANS = {"tpu": TPU_PLANS, "gpu": GPU_PLANS, "cards": card_plans()}
 CONFIGS = {"tpu": "configs/protclip_650m.py"}
-"""Other plans are of the config for GPUs."""
+"""The config of each group of plans; by default the GPU config."""
 
 COLUMNS = {
     "fits": lambda r: "yes" if r["fits"] else "no",
@@ -112,16 +111,18 @@ COLUMNS = {
 
 
 def compile_plan(config: str, arguments: list[str]) -> dict:
-    """The report of one plan."""
+    """Compiles one plan and returns its report."""
     command = [sys.executable, "train.py", "--config", config, *arguments]
     done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     if done.returncode not in (0, 1) or not done.stdout:
-        raise SystemExit(f"{' '.join(command)} ended with {done.returncode}")
+        raise SystemExit(
+            f"{' '.join(command)} failed with exit code {done.returncode}; see its message above"
+        )
     return json.loads(done.stdout)
 
 
 def row(name: str, report: dict) -> str:
-    """A line of the table; what a step that does not fit leaves unknown is a dash."""
+    """Formats a table row; values unknown for a step that does not fit are dashes."""
     cells = []
     for cell in COLUMNS.values():
         try:
@@ -132,13 +133,14 @@ def row(name: str, report: dict) -> str:
 
 
 def main() -> None:
+    """Runs the benchmark with the options of the command line."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0])
-    parser.add_argument("--of", choices=PLANS, default="tpu", help="which plans (default: tpu)")
-    parser.add_argument("--plans", nargs="+", metavar="NAME", help="some of them (default: all)")
+    parser.add_argument("--of", choices=PLANS, default="tpu", help="group of plans (default: tpu)")
+    parser.add_argument("--plans", nargs="+", metavar="NAME", help="plans to run (default: all)")
     parser.add_argument(
         "--output",
         type=pathlib.Path,
-        help="JSON file of the whole reports; one that is there is added to",
+        help="JSON file for the full reports; an existing file is extended",
     )
     arguments = parser.parse_args()
     plans = PLANS[arguments.of]

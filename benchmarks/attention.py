@@ -1,14 +1,13 @@
-"""The attention of this machine's devices (blockwise, triton, splash) against dense, on packed
-rows: a table, and JSON.
+"""Compares this machine's attention backend (blockwise, triton, splash) with dense, on packed rows.
 
-    MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=40000000000 python -m benchmarks.attention --output
-    attention.json
+    MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=40000000000 \\
+        python -m benchmarks.attention --output attention.json
 
-The two variables keep the C library from handing large arrays back to the kernel after each call,
-which costs dense attention more than its arithmetic; the JSON notes whether they were set. The
-implementations alternate call by call in one process, and each figure is the least of all repeats:
-wall-clock seconds, and CPU seconds over all threads, which suffer less from whatever else the
-machine runs.
+Prints a table and writes JSON. Without the two variables, the C library hands large arrays back to
+the kernel after each call, which costs dense attention more than its arithmetic. The JSON records
+whether they were set. The implementations alternate call by call in one process. Each figure is the
+minimum of all repeats: wall-clock seconds, and CPU seconds over all threads, which suffer less from
+other load on the machine.
 """
 
 import argparse
@@ -29,8 +28,7 @@ from protclip_jax.config.build import own_target
 
 
 class Shape(NamedTuple):
-    """Packed rows: queries and keys of `heads` × `dim`, in segments with log-normal lengths
-    around the medians."""
+    """Packed rows with `heads` × `dim` queries and keys, in segments of log-normal lengths."""
 
     rows: int
     q_length: int
@@ -49,13 +47,15 @@ SHAPES = {
     "cross": Shape(4, 2048, 300, 1536, 220, heads=1, dim=512),
 }
 SIGMA = 0.6
-"""Spread of the logarithm of segment lengths, as in UniProt."""
+"""Standard deviation of the logarithm of segment lengths, as in UniProt."""
 MALLOC_VARIABLES = ("MALLOC_MMAP_MAX_", "MALLOC_TRIM_THRESHOLD_")
 
 
 def packed_ids(rng: np.random.Generator, *, rows: int, length: int, median: int) -> np.ndarray:
-    """Ascending segment ids int32 [rows, length]: log-normal lengths until the next one does not
-    fit, then padding."""
+    """Draws ascending segment ids, int32 [rows, length]; fills each row until a segment overflows.
+
+    Lengths are log-normal, and the rest of a row is padding.
+    """
     ids = np.zeros((rows, length), np.int32)
     for row in ids:
         lengths = np.maximum(rng.lognormal(np.log(median), SIGMA, size=length), 1).astype(int)
@@ -66,7 +66,7 @@ def packed_ids(rng: np.random.Generator, *, rows: int, length: int, median: int)
 
 
 def passes(implementation: str, qkv, cotangent, q_ids, kv_ids) -> dict[str, Callable]:
-    """The compiled forward, and forward and backward, pass as functions without arguments."""
+    """Compiles the forward, and the forward and backward pass, as functions without arguments."""
 
     def attend(qkv, q_ids, kv_ids):
         return attention(
@@ -85,8 +85,10 @@ def passes(implementation: str, qkv, cotangent, q_ids, kv_ids) -> dict[str, Call
 
 
 def alternate(functions: dict[str, Callable], *, repeats: int) -> dict[str, dict[str, float]]:
-    """Least wall and CPU milliseconds of each function; one call of each in turn, the first
-    (compiling) not counted."""
+    """Measures each function in turn; returns the minimum wall and CPU milliseconds.
+
+    The first call of each, which compiles, is not counted.
+    """
     best = {name: {"wall_ms": float("inf"), "cpu_ms": float("inf")} for name in functions}
     for function in functions.values():
         jax.block_until_ready(function())
@@ -95,15 +97,13 @@ def alternate(functions: dict[str, Callable], *, repeats: int) -> dict[str, dict
             wall, cpu = time.perf_counter(), time.process_time()
             jax.block_until_ready(function())
             elapsed = {"wall_ms": time.perf_counter() - wall, "cpu_ms": time.process_time() - cpu}
-            best[name] = {
-                clock: min(best[name][clock], 1e3 * seconds) for clock, seconds in elapsed.items()
-            }
+            for clock, seconds in elapsed.items():
+                best[name][clock] = min(best[name][clock], 1e3 * seconds)
     return best
 
 
 def measure(shape: Shape, implementation: str, *, dtype: str, repeats: int, seed: int) -> dict:
-    """Milliseconds of dense and of the implementation, and the ratios dense / implementation,
-    for both passes."""
+    """Measures dense attention and the implementation for both passes, with their ratios."""
     rng = np.random.default_rng(seed)
     q_ids = packed_ids(rng, rows=shape.rows, length=shape.q_length, median=shape.q_median)
     kv_ids = q_ids
@@ -128,6 +128,7 @@ def measure(shape: Shape, implementation: str, *, dtype: str, repeats: int, seed
 
 @command
 def main(arguments: list[str] | None = None) -> None:
+    """Runs the benchmark with the options of the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -136,19 +137,21 @@ def main(arguments: list[str] | None = None) -> None:
         nargs="+",
         choices=SHAPES,
         default=list(SHAPES),
-        help="which to measure (default: all)",
+        help="shapes to measure (default: all)",
     )
     parser.add_argument(
         "--implementation",
         choices=BACKENDS,
-        help="what to compare with dense (default: training's)",
-    )
-    parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")
-    parser.add_argument(
-        "--repeats", type=int, default=5, help="timed calls of each implementation (default: 5)"
+        help="backend to compare with dense (default: that of training)",
     )
     parser.add_argument(
-        "--seed", type=int, default=0, help="of segment lengths and inputs (default: 0)"
+        "--dtype", choices=("float32", "bfloat16"), default="float32", help="(default: float32)"
+    )
+    parser.add_argument(
+        "--repeats", type=int, default=5, help="timed calls per implementation (default: 5)"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, help="seed of segment lengths and inputs (default: 0)"
     )
     parser.add_argument("--output", help="JSON file to write")
     options = parser.parse_args(arguments)
@@ -163,10 +166,8 @@ def main(arguments: list[str] | None = None) -> None:
         "implementation": other,
         "dtype": options.dtype,
     }
-    print(
-        f"{'shape':<11} {'pass':<16} {'dense ms':>9} {other + ' ms':>12} {'ratio':>6} "
-        f"{'CPU ratio':>9}"
-    )
+    columns = f"{'shape':<11} {'pass':<16} {'dense ms':>9} {other + ' ms':>12} {'ratio':>6}"
+    print(f"{columns} {'CPU ratio':>9}")
     for name in options.shapes:
         if name == "cross" and BACKENDS[other].cross_attention:
             continue

@@ -1,11 +1,10 @@
-"""How fast `data_pipelines.build` is, and how much memory its largest process takes, on generated
-entries.
+"""Measures the speed of `data_pipelines.build` and its peak memory, on generated entries.
 
     python -m benchmarks.build --entries 200000 --workers 1 2 --folder DIR --output build.json
 
-The entries have the size and the lines of TrEMBL's (about 3 KB each, log-normal lengths with a
-median of 300 residues); a tenth repeats an earlier sequence, a fifth is a close relative of an
-earlier one, one in a thousand is broken.
+The entries have the size and the lines of TrEMBL's: about 3 KB each, with log-normal lengths of
+median 300 residues. A tenth repeats an earlier sequence, a fifth is a close relative of an earlier
+one, and one in a thousand is broken.
 """
 
 import argparse
@@ -25,7 +24,7 @@ import numpy as np
 ACIDS = np.frombuffer(b"ACDEFGHIKLMNPQRSTVWY", np.uint8)
 POLL_SECONDS = 0.2
 REMEMBERED = 10_000
-"""Earlier sequences that later ones repeat or resemble."""
+"""How many earlier sequences later ones may repeat or resemble."""
 
 EXISTENCE = (
     "Evidence at protein level",
@@ -34,13 +33,13 @@ EXISTENCE = (
     "Predicted",
 )
 TEXT = (
-    "binds catalyzes the hydrolysis of ATP in response to membrane stress signalling and "
-    "transports ions across"
+    "binds catalyzes the hydrolysis of ATP in response to membrane "
+    "stress signalling and transports ions across"
 )
 
 
 def sequences(count: int, *, seed: int) -> Iterator[str]:
-    """Random sequences, some of them equal or similar to earlier ones."""
+    """Yields random sequences, some of them equal or similar to earlier ones."""
     rng, earlier = np.random.default_rng(seed), []
     for _ in range(count):
         kind = rng.random()
@@ -60,7 +59,7 @@ def sequences(count: int, *, seed: int) -> Iterator[str]:
 
 
 def entry(index: int, sequence: str, rng: np.random.Generator) -> str:
-    """The text of one entry."""
+    """Formats one entry."""
     level = int(rng.choice(4, p=(0.01, 0.04, 0.35, 0.6)))
     length = len(sequence) + (index % 1000 == 999)
     words = TEXT.split()
@@ -112,14 +111,12 @@ def entry(index: int, sequence: str, rng: np.random.Generator) -> str:
     lines += [f"SQ   SEQUENCE   {length} AA;  {110 * length} MW;  0123456789ABCDEF CRC64;"]
     for start in range(0, len(sequence), 60):
         row = sequence[start : start + 60]
-        lines.append(
-            "     " + " ".join(row[position : position + 10] for position in range(0, len(row), 10))
-        )
+        lines.append("     " + " ".join(row[at : at + 10] for at in range(0, len(row), 10)))
     return "\n".join(lines) + "\n//\n"
 
 
 def generate(path: Path, *, entries: int, seed: int = 0) -> int:
-    """Writes a gzip flat file; returns the bytes of its text."""
+    """Writes a gzip flat file; returns the size of its text in bytes."""
     rng, size = np.random.default_rng(seed + 1), 0
     with gzip.open(path, "wb", compresslevel=1) as file:
         for index, sequence in enumerate(sequences(entries, seed=seed)):
@@ -128,18 +125,16 @@ def generate(path: Path, *, entries: int, seed: int = 0) -> int:
 
 
 def processes(session: int) -> dict[int, tuple[int, float]]:
-    """Process → MiB of its largest resident set so far and its CPU seconds, of all processes of
-    a session."""
+    """Maps the processes of a session to their peak resident MiB and CPU seconds so far."""
     found = {}
     for folder in Path("/proc").glob("[0-9]*"):
         try:
-            # The name in parentheses may hold anything; the session is the fourth field after it,
-            # the times the 12th and 13th.
+            # The name in parentheses may contain anything. The session is the fourth field after
+            # it, the times are the 12th and 13th.
             fields = (folder / "stat").read_text().rpartition(")")[2].split()
             if int(fields[3]) == session:
-                status = dict(
-                    line.split(":", 1) for line in (folder / "status").read_text().splitlines()
-                )
+                lines = (folder / "status").read_text().splitlines()
+                status = dict(line.split(":", 1) for line in lines)
                 seconds = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
                 found[int(folder.name)] = int(status["VmHWM"].split()[0]) >> 10, seconds
         except (OSError, KeyError):
@@ -148,8 +143,10 @@ def processes(session: int) -> dict[int, tuple[int, float]]:
 
 
 def measure(source: Path, output: Path, *, workers: int, arguments: list[str]) -> dict:
-    """Builds once: seconds, and of each process the peak memory in MiB and the CPU seconds (of
-    which the last 0.2 may lack)."""
+    """Builds once; returns seconds, and peak memory (MiB) and CPU seconds of each process.
+
+    CPU time in the last 0.2 s may be missing.
+    """
     command = [
         sys.executable,
         "-m",
@@ -171,23 +168,22 @@ def measure(source: Path, output: Path, *, workers: int, arguments: list[str]) -
     row = {"workers": workers, "seconds": time.monotonic() - start}
     if process.returncode:
         raise SystemExit(process.returncode)
-    # The process that was started comes first, then its workers.
+    # The main process comes first, then its workers.
     peaks, seconds = zip(*(found[number] for number in sorted(found)), strict=True)
     return row | {"peak_mib": peaks, "cpu_seconds": seconds}
 
 
 def contents_digest(folder: Path) -> str:
-    """Of all files of a dataset."""
+    """A digest of all files of a dataset."""
     digest = hashlib.sha256()
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        digest.update(
-            f"{path.relative_to(folder)} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode()
-        )
+        content = hashlib.sha256(path.read_bytes()).hexdigest()
+        digest.update(f"{path.relative_to(folder)} {content}\n".encode())
     return digest.hexdigest()
 
 
 def run(folder: Path, *, entries: int, workers: list[int], arguments: list[str]) -> dict:
-    """Generates entries into a folder and builds them with each number of workers."""
+    """Generates entries in a folder and builds them with each number of workers."""
     source = folder / "generated.dat.gz"
     size = generate(source, entries=entries)
     result = {
@@ -209,17 +205,23 @@ def run(folder: Path, *, entries: int, workers: list[int], arguments: list[str])
 
 
 def main() -> None:
-    """Command line."""
+    """Runs the benchmark; passes unknown options to the build."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0])
-    parser.add_argument("--entries", type=int, default=200_000, help="(default %(default)s)")
     parser.add_argument(
-        "--workers", type=int, nargs="+", default=[1, 2], help="(default %(default)s)"
+        "--entries", type=int, default=200_000, help="entries to generate (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--workers",
+        type=int,
+        nargs="+",
+        default=[1, 2],
+        help="numbers of workers to measure (default: %(default)s)",
     )
     parser.add_argument(
         "--folder",
         type=Path,
         required=True,
-        help="an existing folder for the files, about 8 KB an entry",
+        help="existing folder for the files, about 8 KB per entry",
     )
     parser.add_argument("--output", type=Path, required=True, help="JSON file for the figures")
     options, arguments = parser.parse_known_args()

@@ -1,7 +1,7 @@
-"""Vectors as embeddings lie: in clusters, on few dimensions of many.
+"""Vectors distributed like embeddings: in clusters, on a few of many dimensions.
 
-Random vectors without structure are all equally far from each other, which says nothing about a
-search among real ones.
+Random vectors without structure are all equally far apart, so they say nothing about a search among
+real embeddings.
 """
 
 from collections.abc import Iterator
@@ -10,16 +10,20 @@ import numpy as np
 from jaxtyping import Float32
 
 SPREAD = 0.35
-"""Of a cluster about its centre, over that of the centres: neighbours are mostly, not only, of
-the same cluster."""
+"""Ratio of the spread within clusters to that of the centres.
+
+At this value, most but not all neighbours are in the same cluster.
+"""
 ROWS_AT_ONCE = 1 << 14
 
 
 def clustered_blocks(
     count: int, *, width: int, centres: int, intrinsic: int, seed: int = 0
 ) -> Iterator[Float32[np.ndarray, "m d"]]:
-    """Unit-norm vectors in clusters within a random subspace of `intrinsic` dimensions of a
-    space of `width`, in blocks."""
+    """Yields blocks of clustered unit-norm vectors, width `width`, in a random subspace.
+
+    The subspace has `intrinsic` dimensions.
+    """
     rng = np.random.default_rng(seed)
     plane = np.linalg.qr(rng.normal(size=(width, intrinsic)))[0].T.astype(np.float32)
     middles = rng.normal(size=(centres, intrinsic)).astype(np.float32)
@@ -31,5 +35,5 @@ def clustered_blocks(
 
 
 def clustered_vectors(count: int, **shape: int) -> Float32[np.ndarray, "n d"]:
-    """All blocks of `clustered_blocks`."""
+    """Concatenates all blocks of `clustered_blocks`."""
     return np.concatenate(list(clustered_blocks(count, **shape)))

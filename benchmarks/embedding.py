@@ -1,14 +1,14 @@
-"""Embedding throughput of `ProtCLIP.represent` against PyTorch `transformers` on the same ESM-2
-weights and sequences.
+"""Compares the embedding throughput of `ProtCLIP.represent` with PyTorch's transformers.
 
-    MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=40000000000 python -m benchmarks.embedding --output
-    embedding.json
+    MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=40000000000 \\
+        python -m benchmarks.embedding --output embedding.json
 
-Random weights of a published shape, random proteins of UniProt's lengths, mean over residues,
-float32 on the CPU, both with all cores. PyTorch gets length-sorted padded batches under SDPA with
-the best of several token budgets; ours packs. The two alternate run by run in one process; rates
-are real tokens a second from the median of the runs. The table also gives where our time goes:
-the same rows through dense layers alone (attention taken out), and bfloat16 with its error.
+Both use the same random ESM-2 weights of a published shape, random proteins of UniProt's lengths,
+the mean over residues, and float32 on all CPU cores. PyTorch gets length-sorted padded batches with
+SDPA and the best of several token budgets; ours packs. The two alternate run by run in one process;
+rates are real tokens per second from the median of the runs. The table also shows where our time
+goes: the same rows through dense layers alone (without attention), and bfloat16 with its error.
+Needs PyTorch.
 """
 
 import argparse
@@ -37,19 +37,20 @@ from protclip_jax.models.esm2 import SIZES
 from protclip_jax.models.protclip import ProtCLIPModel
 
 MEDIAN, SIGMA, SHORTEST, LONGEST = 300, 0.6, 50, 1022
-"""Log-normal lengths as in UniProt, clipped to what ESM-2 was trained on."""
+"""Log-normal lengths as in UniProt, clipped to the range ESM-2 was trained on."""
 TORCH_BUDGETS = (2048, 4096)
 MALLOC_VARIABLES = ("MALLOC_MMAP_MAX_", "MALLOC_TRIM_THRESHOLD_")
 
 
 def sequences(count: int, *, seed: int) -> list[str]:
-    """Random proteins of UniProt's lengths."""
+    """Generates random proteins with UniProt's lengths."""
     rng = np.random.default_rng(seed)
     lengths = np.clip(rng.lognormal(np.log(MEDIAN), SIGMA, count), SHORTEST, LONGEST).astype(int)
     return ["".join(rng.choice(list("ACDEFGHIKLMNPQRSTVWY"), length)) for length in lengths]
 
 
 def torch_model(size: str) -> EsmModel:
+    """PyTorch's model with random weights of a published shape."""
     num_layers, hidden_size, num_heads = SIZES[size]
     config = EsmConfig(
         vocab_size=33,
@@ -71,7 +72,7 @@ def torch_model(size: str) -> EsmModel:
 def our_model(
     size: str, torch_weights: EsmModel, *, dtype: str, attention: str = "blockwise"
 ) -> ProtCLIP:
-    """The same weights, as a checkpoint converted from ESM-2 alone."""
+    """Our model with the same weights, like a checkpoint converted from ESM-2 alone."""
     num_layers, hidden_size, num_heads = SIZES[size]
     tower = {
         "num_layers": num_layers,
@@ -92,8 +93,10 @@ def our_model(
 
 
 def torch_means(model: EsmModel, proteins: list[str], budget: int) -> np.ndarray:
-    """Mean over residues, float32 [n, D], from padded batches of at most `budget` tokens,
-    longest first."""
+    """Means over residues, float32 [n, D], from padded batches of at most `budget` tokens.
+
+    The longest proteins come first.
+    """
     tokens = [protein_tokenizer.encode(protein) for protein in proteins]
     order = sorted(range(len(tokens)), key=lambda index: -len(tokens[index]))
     means = np.zeros((len(tokens), model.config.hidden_size), np.float32)
@@ -117,7 +120,7 @@ def torch_means(model: EsmModel, proteins: list[str], budget: int) -> np.ndarray
 
 
 def alternate(runs: dict, *, repeats: int) -> dict[str, float]:
-    """Median seconds of each function; one call of each in turn, after one that is not counted."""
+    """Median seconds of each function, called in turn after one call that is not counted."""
     seconds: dict[str, list[float]] = {name: [] for name in runs}
     for run in runs.values():
         run()
@@ -130,7 +133,7 @@ def alternate(runs: dict, *, repeats: int) -> dict[str, float]:
 
 
 class NoAttention(AttentionBackend):
-    """Values as they are: what is left is everything but attention."""
+    """Returns the values unchanged, which leaves everything but attention."""
 
     name = "none"
 
@@ -139,7 +142,7 @@ class NoAttention(AttentionBackend):
 
 
 def measure(size: str, *, count: int, repeats: int, seed: int) -> dict:
-    """Rates, ratio and errors at one shape."""
+    """Measures rates, ratio and errors for one shape."""
     proteins = sequences(count, seed=seed)
     tokens = sum(map(len, proteins)) + 2 * count
     reference = torch_model(size)
@@ -184,6 +187,7 @@ def measure(size: str, *, count: int, repeats: int, seed: int) -> dict:
 
 @command
 def main(arguments: list[str] | None = None) -> None:
+    """Runs the benchmark with the options of the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -194,14 +198,18 @@ def main(arguments: list[str] | None = None) -> None:
         default=["8m", "35m"],
         help="ESM-2 shapes (default: 8m 35m)",
     )
-    parser.add_argument("--proteins", type=int, default=24, help="how many to embed (default: 24)")
+    parser.add_argument(
+        "--proteins", type=int, default=24, help="number of proteins to embed (default: 24)"
+    )
     parser.add_argument("--repeats", type=int, default=3, help="timed runs of each (default: 3)")
     parser.add_argument(
         "--cpu_devices",
         type=int,
-        help="virtual CPU devices for ours (default: as `protclip_jax.embed`)",
+        help="virtual CPU devices for our model (default: as in `protclip_jax.embed`)",
     )
-    parser.add_argument("--seed", type=int, default=0, help="of lengths and residues (default: 0)")
+    parser.add_argument(
+        "--seed", type=int, default=0, help="seed of lengths and residues (default: 0)"
+    )
     parser.add_argument("--output", help="JSON file to write")
     options = parser.parse_args(arguments)
 

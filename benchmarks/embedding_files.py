@@ -1,8 +1,9 @@
-"""What embeddings cost on disk: `python -m benchmarks.embedding_files [--items 50000] [--width 512]
---folder DIR`.
+"""Measures the disk cost of embeddings in HDF5 and Parquet.
 
-Writes the same random vectors as HDF5 and as Parquet, and reads each back whole; one JSON object
-a format.
+    python -m benchmarks.embedding_files [--items 50000] [--width 512] --folder DIR
+
+Writes the same random vectors in both formats and reads each file back. Prints one JSON object per
+format.
 """
 
 import argparse
@@ -17,7 +18,7 @@ from protclip_jax.embed.embedding_files import WRITERS, Part
 
 
 def measure(path: Path, parts: list[Part]) -> dict[str, float | str]:
-    """Size, and seconds to write and to read, of one file."""
+    """Measures the size of one file, and the seconds to write and read it."""
     start = time.perf_counter()
     WRITERS[path.suffix](path, parts, facts={"kind": "mean"})
     written = time.perf_counter()
@@ -35,10 +36,10 @@ def measure(path: Path, parts: list[Part]) -> dict[str, float | str]:
 
 
 def main() -> None:
-    """Measures both formats in a folder, which keeps the files."""
+    """Measures both formats in a folder and keeps the files."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--items", type=int, default=50_000, help="default %(default)s")
-    parser.add_argument("--width", type=int, default=512, help="default %(default)s")
+    parser.add_argument("--items", type=int, default=50_000, help="vectors (default: %(default)s)")
+    parser.add_argument("--width", type=int, default=512, help="dimensions (default: %(default)s)")
     parser.add_argument("--folder", type=Path, required=True, metavar="DIR")
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)

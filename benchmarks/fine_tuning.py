@@ -1,12 +1,11 @@
-"""Fine-tuning a small ESM-2 from random weights on β-lactamase and stability: does the protocol
-learn anything at all?
+"""Fine-tunes a small random ESM-2 on β-lactamase and stability, to check that the protocol learns.
 
     python -m benchmarks.fine_tuning --data_dir DIR --folder runs/fine_tuning
 
-DIR has `beta_lactamase/P62593.fasta.gz` (of ESM's examples) and TAPE's
-`stability/tape_stability.{train,valid}.csv.gz`. Beside the network stand the same on shuffled
-labels, which must not correlate, and the k-mer ridge, which may well win: nothing was pretrained
-here. What a stopped run has done is taken from FOLDER.
+DIR has `beta_lactamase/P62593.fasta.gz` (from ESM's examples) and TAPE's
+`stability/tape_stability.{train,valid}.csv.gz`. The network is compared with itself on shuffled
+labels, which must not correlate, and with the k-mer ridge, which may well win, because nothing is
+pretrained here. A second run reuses the results of a stopped one in FOLDER.
 """
 
 import argparse
@@ -46,11 +45,11 @@ ESM2 = {
     "intermediate_size": 256,
     "initializer_range": 0.125,
 }
-"""Narrow layers need a larger start than ESM-2's 0.02."""
+"""Narrow layers need larger initial weights than ESM-2's 0.02."""
 
 
 def beta_lactamase(data: Path, rows: int | None) -> Task:
-    """The single substitutions of `P62593.fasta`, to be divided by the protocol's splits."""
+    """The single substitutions of `P62593.fasta`; the protocol splits them."""
     return thinned(
         read_variant_fasta(data / "beta_lactamase/P62593.fasta.gz", benchmark="beta_lactamase"),
         rows,
@@ -58,7 +57,7 @@ def beta_lactamase(data: Path, rows: int | None) -> Task:
 
 
 def stability(data: Path, rows: int | None) -> Task:
-    """TAPE's training and validation files; the test split is carved out of training."""
+    """TAPE's training and validation files; the test split is taken from training."""
     files = {
         split: [data / f"stability/tape_stability.{split}.csv.gz"] for split in ("train", "valid")
     }
@@ -69,33 +68,27 @@ TASKS = {"beta_lactamase": beta_lactamase, "stability": stability}
 
 
 def thinned(task: Task, rows: int | None) -> Task:
-    """At most so many rows of each split, those whose sequences have the lowest hashes."""
-    splits = {
-        name: sorted(own, key=lambda sample: hash64(sample.sequence))[:rows]
-        for name, own in task.splits.items()
-    }
+    """Keeps at most `rows` rows per split, those whose sequences have the lowest hashes."""
+    splits = {}
+    for name, own in task.splits.items():
+        splits[name] = sorted(own, key=lambda sample: hash64(sample.sequence))[:rows]
     return dataclasses.replace(task, splits=splits)
 
 
 def random_esm2(folder: Path) -> Path:
-    """A checkpoint of a protein tower with random weights."""
+    """Creates a checkpoint of a protein tower with random weights."""
     if not (folder / "config.json").exists():
         config = converted_config(ESM2, None)
-        model, ones = (
-            ProtCLIPModel(model_config(config, text_vocab_size=0)),
-            jax.numpy.ones((1, 4), int),
-        )
-        params = model.init(
-            jax.random.key(0), ones, ones, ones, 1, method=ProtCLIPModel.encode_protein
-        )["params"]
+        model = ProtCLIPModel(model_config(config, text_vocab_size=0))
+        ones, encode = jax.numpy.ones((1, 4), int), ProtCLIPModel.encode_protein
+        params = model.init(jax.random.key(0), ones, ones, ones, 1, method=encode)["params"]
         save_params(folder, params)
         metadata.write_metadata(folder, config, None)
     return folder
 
 
 def config_for(options: argparse.Namespace):
-    """The shipped protocol with rates for a tower that starts from nothing, and rows that fit a
-    CPU."""
+    """The default protocol with rates for a randomly initialized tower, and rows that fit a CPU."""
     config = fine_tuning_config.get_config()
     config.update(
         seeds=(0,),
@@ -105,8 +98,8 @@ def config_for(options: argparse.Namespace):
         remat="none",
     )
     config.standardise = options.standardise
-    # Rows as long as β-lactamase: attention between proteins that share a row is computed and
-    # thrown away.
+    # Rows are as long as β-lactamase, because attention between proteins that share a row is
+    # computed and discarded.
     config.batch.update(records=32, rows=16, slots=7, protein_tokens=290)
     groups = ("rotary_inv_freq", "frozen"), ("^protein/", options.tower_multiplier), (".", 1.0)
     config.optimizer.update(
@@ -116,7 +109,7 @@ def config_for(options: argparse.Namespace):
 
 
 def result(name: str, options: argparse.Namespace) -> dict:
-    """The metrics of fine-tuning and its controls on one task."""
+    """Fine-tunes on one task; returns the metrics of the network and its controls."""
     task = TASKS[name](options.data_dir, options.rows)
     config = config_for(options)
     tuned = FineTuning(random_esm2(options.folder / "esm2"), config, options.folder / "states")
@@ -132,13 +125,13 @@ def result(name: str, options: argparse.Namespace) -> dict:
 
 
 def rows(name: str, measured: Mapping) -> list[list[str]]:
-    """A row for each protocol."""
+    """Formats a row per protocol."""
     sizes = " / ".join(str(measured["sizes"][split]) for split in ("train", "valid", "test"))
-    told = []
+    lines = []
     for of_protocol in (measured, *measured["controls"]):
         score = of_protocol["metrics"]["spearman"]
         value = f"{number(score['mean'])} {interval(score['interval'])}"
-        told.append(
+        lines.append(
             [
                 name,
                 sizes,
@@ -147,11 +140,12 @@ def rows(name: str, measured: Mapping) -> list[list[str]]:
                 str(of_protocol["facts"].get("best_epoch", "")),
             ]
         )
-    return told
+    return lines
 
 
 @command
 def main(arguments: list[str] | None = None) -> None:
+    """Runs the benchmark with the options of the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -159,24 +153,32 @@ def main(arguments: list[str] | None = None) -> None:
         "--data_dir", type=Path, required=True, metavar="DIR", help="folder of the files"
     )
     parser.add_argument(
-        "--folder", type=Path, required=True, metavar="DIR", help="for states and results"
+        "--folder", type=Path, required=True, metavar="DIR", help="folder for states and results"
     )
     parser.add_argument(
-        "--tasks", nargs="+", choices=TASKS, default=list(TASKS), help="(default: both)"
+        "--tasks",
+        nargs="+",
+        choices=TASKS,
+        default=list(TASKS),
+        help="tasks to run (default: both)",
+    )
+    parser.add_argument("--rows", type=int, help="maximum rows per split (default: all)")
+    parser.add_argument(
+        "--epochs", type=int, default=30, help="maximum epochs (default: %(default)s)"
     )
     parser.add_argument(
-        "--rows", type=int, help="at most so many rows of each split (default: all)"
+        "--learning_rate", type=float, default=2e-3, help="learning rate (default: %(default)s)"
     )
-    parser.add_argument("--epochs", type=int, default=30, help="(default %(default)s)")
-    parser.add_argument("--learning_rate", type=float, default=2e-3, help="(default %(default)s)")
     parser.add_argument(
         "--tower_multiplier",
         type=float,
         default=1.0,
-        help="of the tower's rate (default %(default)s)",
+        help="factor for the tower's learning rate (default: %(default)s)",
     )
     parser.add_argument(
-        "--standardise", action="store_true", help="the tower's means, as the frozen probe does"
+        "--standardise",
+        action="store_true",
+        help="standardise the tower's means, as in the frozen probe",
     )
     options = parser.parse_args(arguments)
 
@@ -184,12 +186,11 @@ def main(arguments: list[str] | None = None) -> None:
     (options.folder / f"{'_'.join(results)}.json").write_text(
         json.dumps(to_json(results), indent=2) + "\n", encoding="utf-8"
     )
-    told = [line for name, measured in results.items() for line in rows(name, measured)]
-    print(
-        table(
-            ["task", "train / valid / test rows", "protocol", "Spearman [95 %]", "best epoch"], told
-        )
-    )
+    lines = []
+    for name, measured in results.items():
+        lines += rows(name, measured)
+    sizes = "train / valid / test rows"
+    print(table(["task", sizes, "protocol", "Spearman [95 %]", "best epoch"], lines))
     print()
     for name, measured in results.items():
         low, _ = measured["metrics"]["spearman"]["interval"]

@@ -1,12 +1,12 @@
-"""What users see of the project, recorded before and after a change that should alter none of it.
+"""Records what users see of the project, to verify that a change alters none of it.
 
     python -m benchmarks.golden record --repo CHECKOUT --output DIR [--earlier DIR] [--peer DIR]
     python -m benchmarks.golden compare DIR DIR
 
 `record` runs every command of a checkout on the sample: help, output, exit codes, all files that
 they write, 60 training steps, and some mistakes. With `--earlier` it also loads the checkpoint and
-the index of an earlier recording. `compare` prints what differs and exits with 1 if anything does.
-Numbers depend on the machine: record both on the same one, with the same libraries.
+the index of an earlier recording. `compare` prints the differences and exits with 1 if there are
+any. Numbers depend on the machine, so make both recordings on the same one with the same libraries.
 """
 
 import argparse
@@ -47,21 +47,21 @@ COMMANDS = [
     *("protclip_jax.index", "protclip_jax.search", "protclip_jax.serve", "eval"),
 ]
 WRITTEN = "work"
-"""The folder in a recording that holds what its steps wrote."""
+"""The folder in a recording with the files that its steps wrote."""
 
 TEXT = ["--text", "FUNCTION: Cleaves peptide bonds."]
 SEQUENCE = "MKTAYIAKQRQISFVKSHFSRQLEERLGLIEVQAPILSRVGDGTQDNLSGAEKAVQVKVKALPDAQFEVV"
 FASTA = f">one first protein\n{SEQUENCE}\n>two\n{SEQUENCE[::-1]}\n>bad\nMK1\n"
-LABELS = (
-    "id\tname\tfunction\nL1\tprotease\tCleaves peptide bonds.\nL2\tkinase\tPhosphorylates "
-    "proteins.\n"
-)
+LABELS = """\
+id\tname\tfunction
+L1\tprotease\tCleaves peptide bonds.
+L2\tkinase\tPhosphorylates proteins.
+"""
 
 VARYING = re.compile(
     r"(\.tfevents\.|/lock$|/serve\.log$|/_CHECKPOINT_METADATA$|/d/[0-9a-f]{32}$|manifest\.ocdbt$|SHA256SUMS$|/commit_success\.txt$)"
 )
-"""Files that differ between two recordings of one checkout, as they hold times, random names, or
-hashes of such files."""
+"""Files that differ between any two recordings: they have times, random names, or such hashes."""
 TIMED = re.compile(
     r'"(seconds/\w+|goodput|mfu|pairs_per_second|tokens_per_second|time|written|seconds)": [\d.e-]+'
 )
@@ -72,7 +72,7 @@ CLOCK = re.compile(
 
 
 def steps(earlier, peer):
-    """Name and arguments of each run, in order; a module's name stands for `python -m`."""
+    """Yields name and arguments of each run, in order; a module name means `python -m`."""
     for module in COMMANDS:
         yield f"help/{module}", [module, "--help"]
         yield f"no_arguments/{module}", [module]
@@ -160,7 +160,7 @@ def steps(earlier, peer):
 
 
 def readings(run, index, labels, *, own):
-    """What is asked of a checkpoint and its indexes."""
+    """Yields the runs that use a checkpoint and its indexes."""
     of, to = ["--checkpoint", run], "own" if own else "earlier"
     if own:
         yield "index", ["protclip_jax.index", *of, "--input", "sample/protanno", "--output", index]
@@ -200,10 +200,10 @@ def readings(run, index, labels, *, own):
 
 
 def record(repo, output, earlier, peer):
-    """Runs all steps; leaves the folder `WRITTEN`, with what they wrote, and `golden.json`."""
+    """Runs all steps; leaves the folder `WRITTEN` with their files, and `golden.json`."""
     work = output / WRITTEN
     if work.exists():
-        raise SystemExit(f"{work} exists; remove it or name another --output.")
+        raise SystemExit(f"{work} exists; remove it or choose another --output.")
     work.mkdir(parents=True)
     (work / "configs").symlink_to(repo / "configs")
     (work / "x.fasta").write_text(FASTA)
@@ -243,7 +243,7 @@ def record(repo, output, earlier, peer):
 
 
 def serve(work, environment):
-    """The API's description and one answer of the server."""
+    """Returns the API description and one page of the server."""
     command = [
         sys.executable,
         "-m",
@@ -269,24 +269,17 @@ def serve(work, environment):
                     return description + hashlib.sha256(answer.read()).hexdigest()
             except OSError:
                 continue
-        return "no answer"
+        return "no response"
     finally:
         server.terminate()
         server.wait()
 
 
 def plain(text, repo, output, earlier):
-    """Output without progress, times and places."""
-    lines = [
-        line
-        for part in text.split("\n")
-        for line in [part.rpartition("\r")[2] or part.rstrip("\r").rpartition("\r")[2]]
-    ]
-    kept = [
-        CLOCK.sub("TIME", line)
-        for line in lines
-        if not re.search(r"\d+%\||it/s|\[\d+:\d+<|\?.*/s\]|/s\]", line)
-    ]
+    """Removes progress, times and paths from output."""
+    lines = [part.rstrip("\r").rpartition("\r")[2] for part in text.split("\n")]
+    bar = re.compile(r"\d+%\||it/s|\[\d+:\d+<|\?.*/s\]|/s\]")
+    kept = [CLOCK.sub("TIME", line) for line in lines if not bar.search(line)]
     joined = "\n".join(kept)
     for position, word in ((earlier, "EARLIER"), (output, "OUTPUT"), (repo, "REPO")):
         joined = joined.replace(str(position), word) if position else joined
@@ -294,7 +287,7 @@ def plain(text, repo, output, earlier):
 
 
 def files(work):
-    """The SHA-256 of each file, or the text where it holds times."""
+    """The SHA-256 of each file, or its text if it contains times."""
     found = {}
     for path in sorted(work.rglob("*")):
         name = f"/{path.relative_to(work)}"
@@ -318,7 +311,7 @@ def files(work):
 
 
 def settled(golden):
-    """A recording without files, rates and blank lines that differ each time."""
+    """Removes files, rates and blank lines that differ every time from a recording."""
     for run in golden["runs"].values():
         for stream in ("stdout", "stderr"):
             lines = [CLOCK.sub("TIME", line) for line in run[stream].split("\n") if line]
@@ -330,7 +323,7 @@ def settled(golden):
 
 
 def compare(one, other):
-    """Prints what differs between two recordings; returns the number of differences."""
+    """Prints the differences between two recordings and returns their number."""
     a, b = (settled(json.loads((folder / "golden.json").read_text())) for folder in (one, other))
     differences = 0
     for kind in ("runs", "files"):
@@ -349,6 +342,7 @@ def compare(one, other):
 
 
 def main():
+    """Runs the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

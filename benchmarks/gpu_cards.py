@@ -1,11 +1,10 @@
-"""The attention kernels and a training step compiled for GPUs that are not there, card by card, in
-each dtype: a table.
+"""Compiles the attention kernels and a training step for absent GPUs: a table by card and dtype.
 
     python -m benchmarks.gpu_cards [--cards NAME…] [--output cards.json]
 
-The step is that of `configs/protclip_650m_gpu.py` with its widths, two layers in each tower, eight
-rows and the contrast alone: every kind of kernel that depends on the card, in a tenth of the time.
-Nothing is run. Needs the `[gpu-aot]` extra.
+The step is that of `configs/protclip_650m_gpu.py` with its widths, two layers per tower, eight rows
+and only the contrastive loss. That covers every kind of kernel that depends on the card, in a tenth
+of the time. Nothing is executed. Needs the `[gpu-aot]` extra.
 """
 
 import argparse
@@ -30,7 +29,7 @@ COLUMNS = ("card", "capability", "dtype", "attention", "step GB", "kernels' shar
 
 
 def small_step(dtype: str, device: jax.Device) -> Plan:
-    """The step for one device."""
+    """Plans the reduced step for one device."""
     config = protclip_650m_gpu.get_config()
     config.batch.update(rows=8, microbatch_rows=0)
     config.loss.update(bsr=0.0, mlm=0.0, pda=0.0)
@@ -40,7 +39,7 @@ def small_step(dtype: str, device: jax.Device) -> Plan:
 
 
 def compile_card(card: str, dtype: str) -> dict:
-    """What the compiler makes of one card and dtype."""
+    """Compiles the step and the kernels for one card and dtype."""
     (device,) = topology_devices(f"{card}:1")
     plan = small_step(dtype, device)
     (traced,) = plan.candidates.values()
@@ -55,7 +54,7 @@ def compile_card(card: str, dtype: str) -> dict:
 
 
 def compile_kernels(dtype: str, mesh: jax.sharding.Mesh) -> dict:
-    """Shared memory of the kernels forwards and backwards, and whether any spills registers."""
+    """The kernels' shared memory, forward and backward, and whether any spills registers."""
     with tempfile.TemporaryDirectory() as folder:
         attention_step(dtype, mesh).compile({"xla_dump_to": folder})
         largest = max(shared_bytes(pathlib.Path(folder)).values())
@@ -70,14 +69,14 @@ def compile_kernels(dtype: str, mesh: jax.sharding.Mesh) -> dict:
 
 
 def shared_bytes(folder: pathlib.Path) -> dict[str, int]:
-    """Of each kernel of a program whose compiler left its plan there."""
+    """The shared memory of each kernel, from the plan that the compiler dumped in `folder`."""
     (plan,) = folder.glob("*.thunk_sequence.txt")
     found = re.findall(r"(_\w+_kernel) grid.*shared_memory: (\d+)", plan.read_text())
     return {name: int(size) for name, size in found}
 
 
 def attention_step(dtype: str, mesh: jax.sharding.Mesh) -> jax.stages.Lowered:
-    """Attention with heads of 64 and its gradients."""
+    """Lowers attention with heads of 64 and its gradients."""
     place = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
     x = jax.ShapeDtypeStruct((2, 512, 4, 64), dtype, sharding=place)
     ids = jax.ShapeDtypeStruct((2, 512), jnp.int32, sharding=place)
@@ -90,7 +89,7 @@ def attention_step(dtype: str, mesh: jax.sharding.Mesh) -> jax.stages.Lowered:
 
 
 def row(card: str, dtype: str, found: dict) -> str:
-    """A line of the table."""
+    """Formats a table row."""
     capability = ".".join(map(str, GPUS[card].capability))
     shared = f"{found['shared_bytes'] / 1024:.0f}" if "shared_bytes" in found else "–"
     spills = {True: "yes", False: "none", None: "–"}[found.get("spills")]
@@ -100,8 +99,16 @@ def row(card: str, dtype: str, found: dict) -> str:
 
 
 def main() -> None:
+    """Runs the benchmark with the options of the command line."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0])
-    parser.add_argument("--cards", nargs="+", choices=GPUS, default=CARDS, metavar="NAME")
+    parser.add_argument(
+        "--cards",
+        nargs="+",
+        choices=GPUS,
+        default=CARDS,
+        metavar="NAME",
+        help=f"cards to compile for (default: {' '.join(CARDS)})",
+    )
     parser.add_argument("--output", type=pathlib.Path, help="JSON file to write")
     arguments = parser.parse_args()
     jax.config.update("jax_platforms", "cpu")

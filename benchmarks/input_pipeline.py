@@ -1,15 +1,15 @@
-"""Records per second and padding of the training input pipeline, on synthetic records of realistic
-lengths.
+"""Measures records per second and padding of the training input pipeline, with synthetic records.
 
     python -m benchmarks.input_pipeline [--workers 0 1 2] [--output input_pipeline.json]
 
-Proteins are log-normal (median 300 residues, sigma 0.6) and cropped to 1022; biotexts have a median
-of about 90 tokens (sigma 0.5) with evidence tags to strip, from a Zipf vocabulary whose tail is
-split into word pieces; a dozen features each. The whole way is measured: draws, reading the
-dataset, tokenisation, crops, masks, packing, and the way between processes.
+Protein lengths are log-normal (median 300 residues, sigma 0.6) and cropped to 1022. Biotexts have a
+median of about 90 tokens (sigma 0.5) with evidence tags to strip, from a Zipf vocabulary whose tail
+is split into word pieces, and a dozen features each. The measurement covers everything: draws,
+reading the dataset, tokenisation, crops, masks, packing, and transfer between processes.
 """
 
 import argparse
+import itertools
 import json
 import string
 import tempfile
@@ -32,8 +32,7 @@ STREAMS, ROWS = 8, 32
 
 
 def synthetic_words(rng: np.random.Generator, count: int) -> np.ndarray:
-    """Words of 3 to 12 letters; the common ones come first and are in the vocabulary, the rest
-    are spelt."""
+    """Draws words of 3 to 12 letters; common words come first and are in the vocabulary."""
     lengths = rng.integers(3, 13, count)
     return np.array(
         ["".join(rng.choice(list(string.ascii_lowercase), length)) for length in lengths]
@@ -41,22 +40,23 @@ def synthetic_words(rng: np.random.Generator, count: int) -> np.ndarray:
 
 
 def synthetic_tokenizer(words: np.ndarray) -> TextTokenizer:
-    """Knows the common words, all pairs of letters as continuations, letters, digits and
-    punctuation."""
+    """A tokenizer with common words, all letter pairs as continuations, letters and punctuation."""
     letters = string.ascii_lowercase + string.digits
-    pairs = [f"##{a}{b}" for a in string.ascii_lowercase for b in string.ascii_lowercase]
-    pieces = [*letters, *(f"##{letter}" for letter in letters), *pairs, *":.,;{}()|-"]
+    pairs = map("".join, itertools.product(string.ascii_lowercase, repeat=2))
+    pieces = [*letters, *(f"##{piece}" for piece in [*letters, *pairs]), *":.,;{}()|-"]
     prefixes = ["protein", "name", "function", "subcellular", "location", "similarity"]
     return TextTokenizer([*SPECIAL_TOKENS, *dict.fromkeys([*pieces, *prefixes, *words.tolist()])])
 
 
 def synthetic_records(rng: np.random.Generator, words: np.ndarray, count: int) -> Iterator[Record]:
-    """Swiss-Prot records: always a name, each other property with probability 0.8, evidence tags
-    as UniProt has them."""
+    """Yields Swiss-Prot records with UniProt's evidence tags.
+
+    Each has a name, and each other property with probability 0.8.
+    """
     zipf = np.cumsum(1 / np.arange(1, len(words) + 1))
     for index in range(count):
         sequence = "".join(rng.choice(RESIDUES, int(np.exp(rng.normal(np.log(300), 0.6)))))
-        # 1.3 word pieces a word; prefixes and specials take about ten tokens.
+        # A word has 1.3 word pieces; prefixes and special tokens take about ten tokens.
         length = max(6, int((np.exp(rng.normal(np.log(90), 0.5)) - 10) / 1.3))
         text = words[np.searchsorted(zipf, rng.random(length) * zipf[-1])]
         present = [True, *(rng.random(3) < 0.8)]
@@ -81,8 +81,7 @@ def synthetic_records(rng: np.random.Generator, words: np.ndarray, count: int) -
 
 
 def synthetic_source(directory: Path, *, seed: int, records: int) -> StreamSource:
-    """A stream source over a dataset of synthetic records written to `directory`, with rows of
-    2048 / 1536 tokens, 16 slots."""
+    """Writes a synthetic dataset and opens it; rows have 2048 / 1536 tokens and 16 slots."""
     rng = np.random.default_rng(seed)
     words = synthetic_words(rng, 30_000)
     cluster = "swissprot/C1/R4"
@@ -107,7 +106,7 @@ def synthetic_source(directory: Path, *, seed: int, records: int) -> StreamSourc
 
 
 def measure(source: StreamSource, *, workers: int, steps: int) -> dict[str, float]:
-    """Throughput and padding over `steps` batches, after one batch that starts everything."""
+    """Measures throughput and padding over `steps` batches, after one warm-up batch."""
     with TrainPipeline(
         source, rows=ROWS, local_streams=range(STREAMS), workers=workers
     ) as pipeline:
@@ -135,14 +134,13 @@ def measure(source: StreamSource, *, workers: int, steps: int) -> dict[str, floa
 
 
 def main() -> None:
+    """Runs the benchmark with the options of the command line."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0])
     parser.add_argument(
-        "--workers", type=int, nargs="+", default=[0, 1, 2], help="worker processes (0: a thread)"
+        "--workers", type=int, nargs="+", default=[0, 1, 2], help="worker processes (0 = a thread)"
     )
     parser.add_argument("--steps", type=int, default=60, help=f"batches of {ROWS} rows to measure")
-    parser.add_argument(
-        "--records", type=int, default=20_000, help="synthetic records to draw from"
-    )
+    parser.add_argument("--records", type=int, default=20_000, help="number of synthetic records")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", type=Path, help="also write the results to this JSON file")
     arguments = parser.parse_args()

@@ -1,13 +1,13 @@
-"""Protein–protein interaction on the complete SHS27k from amino-acid composition alone: do the
-splits order as published?
+"""Predicts protein–protein interaction on the full SHS27k from amino-acid composition alone.
 
     python -m benchmarks.interaction --data_dir DIR --epochs 100 --seeds 3 --folder runs/interaction
 
-DIR holds GNN-PPI's `protein.actions.SHS27k.STRING.txt[.gz]` and
-`protein.SHS27k.sequences.dictionary.tsv[.gz]`. The network, the splits and both graphs of messages
-are those of configs/eval/protein_interaction.py; only the features are not a model's. GNN-PPI
-reports random > DFS > BFS: the fewer test proteins training knows, the harder. Each split leaves
-FOLDER/SPLIT.json, which a second run takes, so that the script may be stopped and started.
+It checks whether the splits rank as published. DIR has GNN-PPI's
+`protein.actions.SHS27k.STRING.txt[.gz]` and `protein.SHS27k.sequences.dictionary.tsv[.gz]`. The
+network, the splits and both message graphs are those of configs/eval/protein_interaction.py; only
+the features do not come from a model. GNN-PPI reports random > DFS > BFS: the fewer test proteins
+occur in training, the harder. Each split writes FOLDER/SPLIT.json, which a second run reuses, so
+the script can be stopped and restarted.
 """
 
 import argparse
@@ -31,27 +31,27 @@ FILES = ("protein.actions.SHS27k.STRING.txt", "protein.SHS27k.sequences.dictiona
 ORDER = ("random", "dfs", "bfs")
 HEADER = (
     *("split", "messages", "micro-F1", "each seed [95 %]", "constant answer"),
-    *("test pairs with none / one / both proteins known", "epochs chosen"),
+    *("test pairs with none / one / both proteins known", "best epochs"),
 )
 
 
 def found(folder: Path, name: str) -> Path:
-    """A file of the folder, plain or gzipped.
+    """Finds a file in the folder, plain or gzipped.
 
     Raises:
-      UserError: it is not there.
+      UserError: the file is missing.
     """
     for path in (folder / name, folder / f"{name}.gz"):
         if path.is_file():
             return path
     raise UserError(
-        f"{folder / name}[.gz] is not there; docs/benchmarks.md says where it comes from."
+        f"{folder / name}[.gz] is missing; docs/benchmarks.md says where to download it."
     )
 
 
 def rows(splits: Mapping) -> list[list[str]]:
-    """A row for each split and graph of messages."""
-    told = []
+    """Formats a row per split and message graph."""
+    lines = []
     for split in ORDER:
         measured = splits[split]
         scores = measured["scores"]
@@ -61,7 +61,7 @@ def rows(splits: Mapping) -> list[list[str]]:
         ]
         for messages in protein_interaction.MESSAGES:
             score = scores[f"embeddings, {messages}"]
-            told.append(
+            lines.append(
                 [
                     split,
                     messages,
@@ -72,7 +72,7 @@ def rows(splits: Mapping) -> list[list[str]]:
                     " ".join(map(str, score["chosen_epochs"])),
                 ]
             )
-    return told
+    return lines
 
 
 def _with_interval(value: float, bounds: Sequence[float]) -> str:
@@ -80,8 +80,7 @@ def _with_interval(value: float, bounds: Sequence[float]) -> str:
 
 
 def orders(splits: Mapping) -> list[str]:
-    """For each graph of messages a sentence on how the three splits order, by the means over
-    seeds and their spread."""
+    """Writes a sentence per message graph on how the splits rank, by mean and spread over seeds."""
     sentences = []
     for messages in protein_interaction.MESSAGES:
         scores = {split: splits[split]["scores"][f"embeddings, {messages}"] for split in ORDER}
@@ -90,15 +89,15 @@ def orders(splits: Mapping) -> list[str]:
             difference = scores[higher]["micro_f1"] - scores[lower]["micro_f1"]
             spread = (scores[higher]["std"] ** 2 + scores[lower]["std"] ** 2) ** 0.5
             steps.append(
-                f"{higher} − {lower} = {difference:+.3f} (spread of the difference over "
-                f"seeds {spread:.3f})"
+                f"{higher} − {lower} = {difference:+.3f} "
+                f"(spread of the difference over seeds {spread:.3f})"
             )
         sentences.append(f"messages over {messages} pairs: {'; '.join(steps)}")
     return sentences
 
 
 def measured(graph: InteractionGraph, split: str, options: argparse.Namespace) -> dict:
-    """The result of one split, from the folder if it is there with the same options."""
+    """The result of one split, read from the folder if it has the same options."""
     path = options.folder / f"{split}.json"
     asked = {"epochs": options.epochs, "seeds": options.seeds}
     if path.exists() and (stored := json.loads(path.read_text(encoding="utf-8")))["asked"] == asked:
@@ -119,6 +118,7 @@ def measured(graph: InteractionGraph, split: str, options: argparse.Namespace) -
 
 @command
 def main(arguments: list[str] | None = None) -> None:
+    """Runs the benchmark with the options of the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -126,13 +126,13 @@ def main(arguments: list[str] | None = None) -> None:
         "--data_dir", type=Path, required=True, metavar="DIR", help="folder of the two files"
     )
     parser.add_argument(
-        "--epochs", type=int, default=300, help="of each training (default %(default)s)"
+        "--epochs", type=int, default=300, help="epochs per training (default: %(default)s)"
     )
     parser.add_argument(
-        "--seeds", type=int, default=3, help="splits and starts (default %(default)s)"
+        "--seeds", type=int, default=3, help="number of seeds (default: %(default)s)"
     )
     parser.add_argument(
-        "--folder", type=Path, required=True, metavar="DIR", help="for the splits' results"
+        "--folder", type=Path, required=True, metavar="DIR", help="folder for the results"
     )
     options = parser.parse_args(arguments)
 
@@ -144,9 +144,8 @@ def main(arguments: list[str] | None = None) -> None:
     print()
     print("\n".join(orders(splits)))
     size = {"proteins": len(graph.names), "pairs": len(graph.edges)}
-    seconds, flops = (
-        sum(result[key] for result in results.values()) for key in ("seconds", "flops")
-    )
+    seconds = sum(result["seconds"] for result in results.values())
+    flops = sum(result["flops"] for result in results.values())
     print(completeness("shs27k", size).sentence)
     print(f"{options.epochs} epochs, {options.seeds} seeds, {seconds:.0f} s, {flops:.2e} FLOPs.")
 

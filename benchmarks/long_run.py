@@ -1,15 +1,15 @@
-"""Does a long run leak? Memory, open files and threads of a training process and its workers over
-thousands of small steps.
+"""Checks a long run for leaks: memory, open files and threads over thousands of small steps.
 
     python -m benchmarks.long_run --data_dir runs/sample/protanno \\
         --vocabulary runs/sample/vocab.txt --folder DIR
 
-Trains a tiny model with frequent evaluations and saves, looks at its processes every second, and
-writes long_run.json and long_run.png.
+Trains a tiny model with frequent evaluations and saves, samples the trainer and its workers every
+second, and writes long_run.json and long_run.png.
 """
 
 import argparse
 import contextlib
+import itertools
 import json
 import os
 import subprocess
@@ -45,8 +45,7 @@ TINY = {
     "model.projection_dim": 16,
     "model.num_prototypes": 8,
 }
-"""Fields of the quickstart's config that make its steps small and its evaluations and saves
-frequent."""
+"""Overrides of the quickstart config for small steps and frequent evaluations and saves."""
 
 SERIES = {
     "memory_mib": ("trainer, resident memory (MiB)", BLUE),
@@ -54,20 +53,19 @@ SERIES = {
     "files": ("trainer, open files", VERMILION),
     "threads": ("trainer, threads", GREEN),
 }
-"""What is looked at: its name in the JSON file → (title, colour)."""
+"""The measured series: name in the JSON file → (title, colour)."""
 
 
 def status(process: int) -> dict[str, str]:
-    """What the system tells of a process; a process that has ended has no `VmRSS`."""
+    """Reads a process's status from the system; an ended process has no `VmRSS`."""
     with contextlib.suppress(OSError):
-        return dict(
-            line.split(":", 1) for line in Path(f"/proc/{process}/status").read_text().splitlines()
-        )
+        lines = Path(f"/proc/{process}/status").read_text().splitlines()
+        return dict(line.split(":", 1) for line in lines)
     return {}
 
 
 def workers(session: int) -> list[int]:
-    """The processes of a session but for its leader."""
+    """Lists the processes of a session except its leader."""
     found = []
     for process in map(int, filter(str.isdecimal, os.listdir("/proc"))):
         with contextlib.suppress(OSError):
@@ -76,30 +74,25 @@ def workers(session: int) -> list[int]:
     return found
 
 
-def look(session: int) -> dict | None:
-    """Of the leader of a session and of its other processes: what `SERIES` names; None when it
-    has ended."""
+def sample(session: int) -> dict | None:
+    """Measures `SERIES` for a session's leader and its other processes; None if it has ended."""
     try:
-        told = status(session)
-        of_workers = [
-            int(of_one["VmRSS"].split()[0])
-            for of_one in map(status, workers(session))
-            if "VmRSS" in of_one
-        ]
+        leader = status(session)
+        memory = [of_one["VmRSS"] for of_one in map(status, workers(session)) if "VmRSS" in of_one]
         return {
-            "memory_mib": int(told["VmRSS"].split()[0]) / 1024,
-            "workers_mib": sum(of_workers) / 1024,
+            "memory_mib": int(leader["VmRSS"].split()[0]) / 1024,
+            "workers_mib": sum(int(size.split()[0]) for size in memory) / 1024,
             "files": len(os.listdir(f"/proc/{session}/fd")),
-            "threads": int(told["Threads"]),
+            "threads": int(leader["Threads"]),
         }
     except (OSError, KeyError):
         return None
 
 
 def latest_step(workdir: Path) -> int:
-    """The last step in metrics.jsonl, 0 before there is one."""
+    """The last step in metrics.jsonl; 0 if there is none yet."""
     try:
-        # A line may be half written.
+        # The last line may be incomplete.
         lines = (workdir / "metrics.jsonl").read_text().splitlines()[:-1]
         return json.loads(lines[-1])["step"]
     except (OSError, IndexError):
@@ -107,16 +100,15 @@ def latest_step(workdir: Path) -> int:
 
 
 def watch(command: Sequence[str], workdir: Path, *, every: float) -> list[dict]:
-    """Runs a training command in a session of its own; returns what was seen, each time with the
-    step.
+    """Runs a training command in its own session; returns the samples with their steps.
 
     Raises:
-      CalledProcessError: it failed.
+      CalledProcessError: the command failed.
     """
     process = subprocess.Popen(command, start_new_session=True)
     seen = []
     while process.poll() is None:
-        if found := look(process.pid):
+        if found := sample(process.pid):
             seen.append({"step": latest_step(workdir)} | found)
         time.sleep(every)
     if process.returncode:
@@ -125,13 +117,12 @@ def watch(command: Sequence[str], workdir: Path, *, every: float) -> list[dict]:
 
 
 def draw(seen: Sequence[dict]) -> Figure:
-    """Each of `SERIES` over the steps."""
+    """Draws each of `SERIES` over the steps."""
     figure = Figure(figsize=(9, 4.6), layout="constrained")
-    steps = [look["step"] for look in seen]
-    for axis, (name, (title, colour)) in zip(
-        figure.subplots(2, 2).flat, SERIES.items(), strict=True
-    ):
-        axis.plot(steps, [look[name] for look in seen], color=colour, linewidth=1.2)
+    steps = [sample["step"] for sample in seen]
+    axes = figure.subplots(2, 2).flat
+    for axis, (name, (title, colour)) in zip(axes, SERIES.items(), strict=True):
+        axis.plot(steps, [sample[name] for sample in seen], color=colour, linewidth=1.2)
         axis.set_ylim(bottom=0)
         axis.set_title(title, fontsize=10, color=INK, loc="left")
         tidy(axis)
@@ -140,8 +131,7 @@ def draw(seen: Sequence[dict]) -> Figure:
 
 
 def run(folder: Path, *, data_dir: Path, vocabulary: Path, steps: int) -> dict:
-    """Trains `steps` steps in `folder`; returns what was seen: medians of each quarter of the
-    steps, and the whole series."""
+    """Trains in `folder`; returns the medians of each quarter of the steps, and all samples."""
     fields = TINY | {"total_steps": steps, "data.dir": data_dir, "tokenizer.text": vocabulary}
     overrides = [f"--config.{name}={value}" for name, value in fields.items()]
     command = [
@@ -154,14 +144,13 @@ def run(folder: Path, *, data_dir: Path, vocabulary: Path, steps: int) -> dict:
         *overrides,
     ]
     seen = watch(command, folder / "run", every=1.0)
-    quarters = [
-        [look for look in seen if steps * q // 4 < look["step"] <= steps * (q + 1) // 4]
-        for q in range(4)
-    ]
-    medians = {
-        name: [float(np.median([look[name] for look in quarter])) for quarter in quarters]
-        for name in SERIES
-    }
+    edges = [steps * quarter // 4 for quarter in range(5)]
+    medians = {}
+    for name in SERIES:
+        medians[name] = []
+        for low, high in itertools.pairwise(edges):
+            values = [sample[name] for sample in seen if low < sample["step"] <= high]
+            medians[name].append(float(np.median(values)))
     result = {"steps": steps, "median_of_each_quarter": medians, "seen": seen}
     (folder / "long_run.json").write_text(json.dumps(result) + "\n", encoding="utf-8")
     draw(seen).savefig(folder / "long_run.png", dpi=DPI)
@@ -169,14 +158,16 @@ def run(folder: Path, *, data_dir: Path, vocabulary: Path, steps: int) -> dict:
 
 
 def main() -> None:
-    """Command line."""
+    """Runs the benchmark with the options of the command line."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0])
     parser.add_argument("--data_dir", type=Path, required=True, help="a built dataset")
     parser.add_argument("--vocabulary", type=Path, required=True, help="the text tower's vocab.txt")
     parser.add_argument(
-        "--folder", type=Path, required=True, help="an existing folder for the run and the figure"
+        "--folder", type=Path, required=True, help="existing folder for the run and the figure"
     )
-    parser.add_argument("--steps", type=int, default=3000, help="(default %(default)s)")
+    parser.add_argument(
+        "--steps", type=int, default=3000, help="training steps (default: %(default)s)"
+    )
     options = parser.parse_args()
     result = run(
         options.folder,

@@ -1,15 +1,14 @@
-"""The frozen probe: seconds and FLOPs for 20,000 proteins on this machine, and an estimate for all
-benchmarks on one H200.
+"""Measures the frozen probe on 20,000 proteins and estimates all benchmarks on one H200.
 
     python -m benchmarks.probe --output probe.json
 
-Measured: heads of all seeds on 20,000 generated rows of 1280 features, the configured number of
-epochs at most, a validation split scored after each; the scoring of a validation split as large as
-GO-BP's; and the FLOPs that XLA counts in ESM-2 650M, beside the formula's (protclip_jax/flops.py).
-The estimate takes the published sizes of the data sets (those that are not known in
-eval/reporting/published.py are assumed and marked), each protein once at the mean length of its
-data set, and two shares of the device's bfloat16 peak, of large products (the tower) and of
-small ones (heads, graphs). The shares are assumptions: no GPU was at hand.
+Measured are: heads of all seeds on 20,000 generated rows of 1280 features, for at most the
+configured number of epochs, with a validation split scored after each; the scoring of a validation
+split as large as GO-BP's; and the FLOPs that XLA counts in ESM-2 650M, compared with the formula
+(protclip_jax/training/flops.py). The estimate uses the published sizes of the data sets (unknown
+ones are assumed and marked), each protein once at the mean length of its data set, and two shares
+of the device's bfloat16 peak: for large products (the tower) and for small ones (heads, graphs).
+The shares are assumptions, not measured on a GPU.
 """
 
 import argparse
@@ -47,31 +46,30 @@ from protclip_jax.training.flops import step_flops
 
 WIDTH, CLASSES, VALID_ROWS = 1280, 10, 2000
 GO_BP = (3053, 1943)
-"""Validation chains and terms."""
+"""Number of validation chains and terms."""
 VALID_SCORES = (GO_BP, (3053, 489), (3053, 320), (1664, 538))
-"""Of all tasks with many labels."""
+"""The score matrices of all multi-label tasks: rows and classes."""
 SPECIAL_TOKENS = 2
 
 
 class Proteins(NamedTuple):
-    """Distinct proteins to embed, as an upper bound: every row another."""
+    """Distinct proteins to embed; an upper bound, as every row counts as a different one."""
 
     benchmarks: str
     residues: int
-    """Mean length; known where all are variants of one protein, else assumed."""
+    """Mean length; known if all are variants of one protein, otherwise assumed."""
     assumed: int | None = None
-    """Rows where the published size is not known."""
+    """Number of rows if the published size is unknown."""
     heads: tuple[int, ...] = (1,)
-    """The outputs of each head that is trained on them; of graphs and similarities the
-    embeddings alone are counted."""
+    """Outputs of each head trained on them; without heads, only embeddings are counted."""
 
 
 DATA = (
-    # Mean lengths of validation files, of SHS148k's proteins for STRING's.
+    # Mean lengths are those of the validation files; for STRING, of SHS148k's proteins.
     Proteins("localisation", 525, heads=(10,)),
     Proteins("membrane", 525, heads=(2,)),
     Proteins("ec", 277, heads=(538,)),
-    # The three ontologies are of the same chains.
+    # The three ontologies share their chains.
     Proteins("go_bp", 264, heads=(1943, 489, 320)),
     Proteins("reaction", 277, heads=(384,)),
     Proteins("beta_lactamase", 286),
@@ -79,17 +77,18 @@ DATA = (
     Proteins("stability", 45),
     Proteins("aav", 200, assumed=83_000),
     Proteins("thermostability", 573, assumed=8_000),
-    # The smaller graphs' proteins are among STRING's.
+    # The proteins of the smaller graphs are a subset of STRING's.
     Proteins("string", 597, heads=()),
     Proteins("similarity_mf, similarity_bp, similarity_cc", 560, assumed=1_500, heads=()),
     Proteins("prot2bp … disease2prot", 560, assumed=20_000, heads=()),
 )
 TRIPLETS = 4_000_000
-"""Of PrimeKG's six types of nodes, in both directions: assumed."""
+"""Triplets of PrimeKG's six node types, in both directions; assumed."""
 NODE_WIDTHS = (WIDTH, *[768] * 5)
 
 
 def rows_of(data: Proteins) -> int:
+    """The number of rows, published or assumed."""
     if data.assumed is not None:
         return data.assumed
     counts = next(size.counts for size in SIZES if size.benchmark == data.benchmarks)
@@ -97,7 +96,7 @@ def rows_of(data: Proteins) -> int:
 
 
 def embedding_flops(proteins: int, residues: int) -> float:
-    """Forward FLOPs of ESM-2 650M, every protein of the mean length."""
+    """Forward FLOPs of ESM-2 650M for proteins of the mean length."""
     network = ProtCLIPConfig(
         esm2_config("650m"),
         BertConfig(num_layers=1, hidden_size=8, num_heads=1, intermediate_size=8, vocab_size=8),
@@ -110,13 +109,15 @@ def embedding_flops(proteins: int, residues: int) -> float:
         "text_squares": 0,
     }
     objective = ObjectiveConfig(bsr=0.0, mlm=0.0, pda=0.0)
-    # A training step is three times the forward pass.
+    # A training step costs three forward passes.
     return step_flops(counts, network, objective, text_trained=False) / 3
 
 
 def flops_by_xla(residues: int) -> float:
-    """Forward FLOPs of ESM-2 650M on one protein as XLA counts them, attention dense; nothing is
-    computed."""
+    """Forward FLOPs of ESM-2 650M on one protein by XLA's count, with dense attention.
+
+    Nothing is executed.
+    """
     tower = dataclasses.replace(esm2_config("650m"), attention="dense")
     text = BertConfig(num_layers=1, hidden_size=8, num_heads=1, intermediate_size=8, vocab_size=8)
     model = ProtCLIPModel(ProtCLIPConfig(tower, text))
@@ -126,18 +127,20 @@ def flops_by_xla(residues: int) -> float:
         return model.bind({"params": params}).encode_protein(*inputs, 1)
 
     lowered = jax.jit(encode).lower({"protein": abstract_params(model)["protein"]}, ids, ids, ids)
-    # The layers are one loop, whose body XLA counts once; what is outside of it is next to nothing.
+    # The layers are one loop, whose body XLA counts once; the rest is negligible.
     return lowered.cost_analysis()["flops"] * tower.num_layers
 
 
 def _bridges(config) -> int:
-    """How many are trained: for each seed and way with reverse triplets one, and the control."""
+    """The number of trained bridges: one and a control per seed and kind of reverse triplets."""
     return 2 * config.seeds * len(config.reverse_triplets)
 
 
 def graph_flops() -> dict[str, float]:
-    """Training of GNN-PPI's network on all graphs, splits, messages and seeds, and of the bridge
-    with its control."""
+    """Training FLOPs of GNN-PPI's network and of the bridge with its control.
+
+    The network is trained on all graphs, splits, messages and seeds.
+    """
     config, total = interaction_config.get_config(), 0.0
     network = InteractionNetwork(len(INTERACTIONS), **config.network)
     for counts in (size.counts for size in SIZES if "pairs" in size.counts):
@@ -152,14 +155,14 @@ def graph_flops() -> dict[str, float]:
     bridge = Bridge(len(NODE_WIDTHS), 1, **config.bridge)
     triplet = 3 * bridge_flops(bridge, widths=NODE_WIDTHS, negatives=config.negatives)
     return {
-        # The baseline on composition trains as often, on narrower features: at most twice.
+        # The composition baseline trains as often on narrower features: at most twice in total.
         "shs27k, shs148k, string": 2 * total,
         "prot2bp … disease2prot": _bridges(config) * config.epochs * TRIPLETS * triplet,
     }
 
 
 def measure(rows: int, epochs: int) -> dict:
-    """Seconds and FLOPs of the probe on generated features, of `CLASSES` classes with a signal."""
+    """Measures seconds and FLOPs of the probe on generated features with `CLASSES` classes."""
     rng = np.random.default_rng(0)
     x = rng.normal(size=(rows + VALID_ROWS, WIDTH)).astype(np.float32)
     classes = (x[:, :CLASSES] + rng.normal(size=(len(x), CLASSES))).argmax(1)
@@ -196,7 +199,7 @@ def measure(rows: int, epochs: int) -> dict:
 
 
 def scoring_seconds() -> float:
-    """Fmax of one seed's outputs on a validation split of GO-BP's size."""
+    """Seconds for Fmax of one seed's outputs on a validation split of GO-BP's size."""
     rng = np.random.default_rng(0)
     labels = rng.random(GO_BP) < 0.012
     scores = (rng.normal(size=GO_BP) + 2 * labels).astype(np.float32)
@@ -206,11 +209,10 @@ def scoring_seconds() -> float:
 
 
 def estimate(share: float, head_share: float, fmax_seconds: float) -> dict:
-    """FLOPs and hours of one H200 for embedding everything once and training all heads and graphs
-    for all epochs.
+    """Estimates FLOPs and H200 hours for embedding everything and training all heads and graphs.
 
-    `scoring_hours` are those of this machine's CPU for Fmax after each epoch, by the number of
-    scores.
+    Everything is embedded once and trained for all epochs. `scoring_hours` are CPU hours of this
+    machine for Fmax after each epoch, in proportion to the number of scores.
     """
     config = probe_config.get_config()
     peak = GPUS["h200"].peak_flops
@@ -251,26 +253,27 @@ def estimate(share: float, head_share: float, fmax_seconds: float) -> dict:
 
 @command
 def main(arguments: list[str] | None = None) -> None:
+    """Runs the benchmark with the options of the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "--rows", type=int, default=20_000, help="training rows (default %(default)s)"
+        "--rows", type=int, default=20_000, help="training rows (default: %(default)s)"
     )
     parser.add_argument(
-        "--epochs", type=int, default=20, help="epochs to measure (default %(default)s)"
+        "--epochs", type=int, default=20, help="epochs to measure (default: %(default)s)"
     )
     parser.add_argument(
         "--share",
         type=float,
         default=0.2,
-        help="assumed share of an H200's bfloat16 peak (default %(default)s)",
+        help="assumed share of an H200's bfloat16 peak (default: %(default)s)",
     )
     parser.add_argument(
         "--head_share",
         type=float,
         default=0.05,
-        help="the same of heads and graph networks (default %(default)s)",
+        help="assumed share for heads and graph networks (default: %(default)s)",
     )
     parser.add_argument("--output", help="JSON file to write")
     options = parser.parse_args(arguments)
@@ -285,16 +288,12 @@ def main(arguments: list[str] | None = None) -> None:
         "estimate": estimate(options.share, options.head_share, fmax_seconds),
     }
     measured, estimated = report["measured"], report["estimate"]
-    print(
-        f"probe: {measured['rows']} × {WIDTH} features, {measured['seeds']} seeds, "
-        f"{measured['epochs']} epochs: "
-        f"{measured['seconds']:.1f} s, {measured['flops']:.2e} FLOPs, "
-        f"{measured['flops_per_second'] / 1e9:.0f} GFLOP/s"
-    )
-    print(
-        f"Fmax of {GO_BP[0]} × {GO_BP[1]} scores: {report['fmax_seconds']:.2f} s for each "
-        "seed and epoch"
-    )
+    task = f"{measured['rows']} × {WIDTH} features, {measured['seeds']} seeds"
+    rate = f"{measured['flops_per_second'] / 1e9:.0f} GFLOP/s"
+    cost = f"{measured['seconds']:.1f} s, {measured['flops']:.2e} FLOPs, {rate}"
+    print(f"probe: {task}, {measured['epochs']} epochs: {cost}")
+    seconds = f"{report['fmax_seconds']:.2f} s per seed and epoch"
+    print(f"Fmax of {GO_BP[0]} × {GO_BP[1]} scores: {seconds}")
     counted = report["flops_of_500_residues"]
     print(
         f"ESM-2 650M on 500 residues: {counted['xla']:.3e} FLOPs by XLA, "
@@ -320,14 +319,10 @@ def main(arguments: list[str] | None = None) -> None:
         [f"{name}: networks", "", "", "", f"{own['flops']:.1e}", f"{60 * own['hours']:.1f} min"]
         for name, own in estimated["graphs"].items()
     ]
-    print(
-        table(
-            ["benchmarks", "proteins", "residues", "embedding, FLOPs", "heads, FLOPs", "one H200"],
-            lines,
-        )
-    )
+    header = ["benchmarks", "proteins", "residues", "embedding FLOPs", "head FLOPs", "one H200"]
+    print(table(header, lines))
     scoring = f"{estimated['scoring_hours']:.2f} hours of a CPU core"
-    print(f"\nall: {estimated['hours']:.2f} hours on the device, and for scores {scoring}")
+    print(f"\nall: {estimated['hours']:.2f} hours on the device, and {scoring} for scores")
     if options.output:
         with open(options.output, "w", encoding="utf-8") as file:
             json.dump(report, file, indent=2)

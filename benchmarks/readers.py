@@ -1,16 +1,15 @@
-"""The readers on generated entries of each format, and the flat-file reader against Biopython on
-real files.
+"""Compares the readers with other libraries: on generated entries, and on real flat files.
 
     python -m benchmarks.readers --entries 2000 --input FILES --output readers.json
 
-Generated: entries of about 5 kB as a flat file, with references and cross-references that no reader
-keeps, as in UniProt (Swiss-Prot's mean is somewhat above that, TrEMBL's below). Beside each reader
-stand libraries on the same file: complete readers, and the bare parsers of XML, JSON and CSV, which
-make no record. lxml and orjson count where they are installed.
+Generated entries take about 5 kB in a flat file, with references and cross-references that no
+reader keeps, as in UniProt (Swiss-Prot's mean is somewhat higher, TrEMBL's lower). Each reader is
+compared with libraries on the same file: complete readers, and the bare parsers of XML, JSON and
+CSV, which make no records. lxml and orjson are included if installed. Needs Biopython.
 
-Real: both readers take the same decompressed bytes in one process. Faithfulness: entries that
-Biopython does not reach because it stops at an earlier one; entries whose name, function,
-location or similarity it joins differently from UniProt's wrapping.
+On real files, both flat-file readers get the same decompressed bytes in one process. The figures
+show the entries that Biopython misses because it stops at an earlier one, and those whose name,
+function, location or similarity it joins differently from UniProt's wrapping.
 """
 
 import argparse
@@ -36,7 +35,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from data_pipelines.protanno.record import Record
 from data_pipelines.readers import Reject, read_entries
 from tests.support import uniprot_writers as writers
-from tests.support.uniprot_writers import Part, Place, Protein
+from tests.support.uniprot_writers import Name, Part, Place, Protein
 
 TOPICS = {
     "function": "FUNCTION: ",
@@ -46,12 +45,12 @@ TOPICS = {
 
 
 def ours(path: Path) -> tuple[list, str]:
-    """All entries, and why the reader stopped early ('' = it did not)."""
+    """Reads all entries with our reader; '' means that it did not stop early."""
     return list(read_entries(path)), ""
 
 
 def biopythons(path: Path) -> tuple[list, str]:
-    """The same from Biopython."""
+    """Reads all entries with Biopython; also returns why it stopped early."""
     entries = []
     try:
         with open(path, encoding="utf-8") as file:
@@ -63,7 +62,7 @@ def biopythons(path: Path) -> tuple[list, str]:
 
 
 def timed(reader, path: Path, *, repeats: int) -> tuple[list, str, float]:
-    """Entries, error and the least CPU seconds of `repeats` runs."""
+    """Entries, error, and the minimum CPU seconds of `repeats` runs."""
     seconds = []
     for _ in range(repeats):
         start = time.process_time()
@@ -73,18 +72,17 @@ def timed(reader, path: Path, *, repeats: int) -> tuple[list, str, float]:
 
 
 def differences(record: Record, other: SwissProt.Record) -> list[str]:
-    """The properties that Biopython's comments, joined by blanks, do not give letter by letter."""
-    texts = {
-        name: " ".join(
-            text.removeprefix(topic) for text in other.comments if text.startswith(topic)
-        )
-        for name, topic in TOPICS.items()
-    }
-    return [name for name, text in texts.items() if text != getattr(record, name)]
+    """The properties that differ from Biopython's comments joined by spaces."""
+    different = []
+    for name, topic in TOPICS.items():
+        texts = [text.removeprefix(topic) for text in other.comments if text.startswith(topic)]
+        if " ".join(texts) != getattr(record, name):
+            different.append(name)
+    return different
 
 
 def compare(path: Path, *, repeats: int) -> dict:
-    """The figures of one file."""
+    """Compares both readers on one file."""
     with tempfile.TemporaryDirectory() as folder:
         plain = Path(folder) / "plain.dat"
         content = path.read_bytes()
@@ -126,8 +124,7 @@ WORDS = (
 
 
 def protein(number: int) -> Protein:
-    """One of about 360 residues, the median of Swiss-Prot, with all four properties and 14
-    features."""
+    """Generates a protein of about 360 residues, Swiss-Prot's median, with all four properties."""
     draw = random.Random(number)
     tag = f"ECO:0000269|PubMed:{draw.randrange(10**8)}"
     sentences = tuple((" ".join(draw.choices(WORDS, k=40)).capitalize(), (tag,)) for _ in range(2))
@@ -164,17 +161,19 @@ def protein(number: int) -> Protein:
             ),
         ),
         parts=tuple(parts),
-        synonyms=("Kinase of the test", "KT"),
+        synonyms=(Name("Kinase of the test", ("KT",)),),
     )
 
 
 def padded_flat(entry: str) -> str:
-    """With 3 references and 24 cross-references."""
+    """Adds 3 references and 24 cross-references to a flat-file entry."""
     references = "".join(
-        f"RN   [{number}]\nRP   NUCLEOTIDE SEQUENCE [LARGE SCALE GENOMIC DNA].\nRX   "
-        "PubMed=9384377; DOI=10.1038/36786;\n"
-        f'RA   {AUTHORS}\nRT   "The complete genome sequence of the test.";\nRL   Nature '
-        "390:249-256(1997).\n"
+        f"RN   [{number}]\n"
+        "RP   NUCLEOTIDE SEQUENCE [LARGE SCALE GENOMIC DNA].\n"
+        "RX   PubMed=9384377; DOI=10.1038/36786;\n"
+        f"RA   {AUTHORS}\n"
+        'RT   "The complete genome sequence of the test.";\n'
+        "RL   Nature 390:249-256(1997).\n"
         for number in range(3)
     )
     databases = "".join(
@@ -186,7 +185,7 @@ def padded_flat(entry: str) -> str:
 
 
 def padded_xml(entry: str) -> str:
-    """The same."""
+    """Adds the same to an XML entry."""
     person = "".join(f'<person name="{name}"/>' for name in AUTHORS.split(", "))
     reference = (
         '<reference key="1"><citation type="journal '
@@ -202,7 +201,7 @@ def padded_xml(entry: str) -> str:
 
 
 def padded_json(entry: dict) -> dict:
-    """The same."""
+    """Adds the same to a JSON entry."""
     citation = {
         "citationType": "journal article",
         "authors": AUTHORS.split(", "),
@@ -220,20 +219,19 @@ def padded_json(entry: dict) -> dict:
 
 
 def write_generated(folder: Path, entries: int) -> dict[str, Path]:
-    """Format → its file."""
+    """Writes the same entries in each format; maps file names to paths."""
     proteins = [protein(number) for number in range(entries)]
+    flat = [padded_flat(writers.flat(protein)) for protein in proteins]
+    xml = [padded_xml(writers.xml(protein)) for protein in proteins]
+    objects = [padded_json(writers.as_json(protein)) for protein in proteins]
+    prolog = (
+        '<?xml version="1.0" encoding="UTF-8"?>\n<uniprot xmlns="https://uniprot.org/uniprot">\n'
+    )
     contents = {
-        "generated.dat": "".join(padded_flat(writers.flat(protein)) for protein in proteins),
-        "generated.xml": '<?xml version="1.0" encoding="UTF-8"?>\n<uniprot '
-        'xmlns="https://uniprot.org/uniprot">\n'
-        + "".join(padded_xml(writers.xml(protein)) for protein in proteins)
-        + "</uniprot>\n",
-        "generated.json": json.dumps(
-            {"results": [padded_json(writers.as_json(protein)) for protein in proteins]}
-        ),
-        "generated.jsonl": "".join(
-            json.dumps(padded_json(writers.as_json(protein))) + "\n" for protein in proteins
-        ),
+        "generated.dat": "".join(flat),
+        "generated.xml": f"{prolog}{''.join(xml)}</uniprot>\n",
+        "generated.json": json.dumps({"results": objects}),
+        "generated.jsonl": "".join(f"{json.dumps(each)}\n" for each in objects),
         "generated.tsv": writers.tsv_file(proteins),
     }
     for name, content in contents.items():
@@ -242,7 +240,7 @@ def write_generated(folder: Path, entries: int) -> dict[str, Path]:
 
 
 def entries_of_xml(path: Path) -> list[bytes]:
-    """What our splitter gives a parser."""
+    """The entries as our splitter passes them to a parser."""
     return [
         b"<entry " + part
         for part in path.read_bytes().removesuffix(b"</uniprot>\n").split(b"<entry ")[1:]
@@ -250,12 +248,12 @@ def entries_of_xml(path: Path) -> list[bytes]:
 
 
 def count(entries: Iterable) -> int:
-    """How many there are, none of them kept: that is how a build reads."""
+    """Counts items without keeping them, as a build reads."""
     return sum(1 for _ in entries)
 
 
 def others(path: Path) -> dict[str, Callable[[], object]]:
-    """Name → what a library makes of a generated file."""
+    """Maps names of libraries to functions that read a generated file."""
     found: dict[str, Callable[[], object]] = {}
     installed = {
         name: importlib.import_module(name)
@@ -268,7 +266,7 @@ def others(path: Path) -> dict[str, Callable[[], object]]:
         )
     if path.suffix == ".xml":
         old = Path(f"{path}.http")
-        # Biopython knows one of UniProt's two namespaces.
+        # Biopython knows only one of UniProt's two namespaces.
         old.write_bytes(path.read_bytes().replace(b"https://uniprot.org", b"http://uniprot.org", 1))
         found["Biopython uniprot-xml"] = lambda: count(SeqIO.parse(old, "uniprot-xml"))
         texts = entries_of_xml(path)
@@ -289,7 +287,7 @@ def others(path: Path) -> dict[str, Callable[[], object]]:
 
 
 def measure_generated(entries: int, *, repeats: int) -> list[dict]:
-    """CPU seconds of each reader and library."""
+    """Measures the CPU seconds of each reader and library."""
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         for name, path in write_generated(Path(folder), entries).items():
@@ -310,7 +308,7 @@ def measure_generated(entries: int, *, repeats: int) -> list[dict]:
 
 
 def least(run: Callable[[], object], *, repeats: int) -> float:
-    """The least CPU seconds of several runs."""
+    """The minimum CPU seconds of several runs."""
     seconds = []
     for _ in range(repeats):
         start = time.process_time()
@@ -323,7 +321,7 @@ def main() -> None:
     """Prints tables and writes the figures as JSON."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0])
     parser.add_argument(
-        "--entries", type=int, default=0, help="generated entries of each format (default: none)"
+        "--entries", type=int, default=0, help="generated entries per format (default: none)"
     )
     parser.add_argument(
         "--input", type=Path, nargs="*", default=[], help="UniProt flat files, plain or gzip"
@@ -333,7 +331,7 @@ def main() -> None:
         "--repeats",
         type=int,
         default=3,
-        help="runs, of which the fastest counts (default %(default)s)",
+        help="number of runs, of which the fastest counts (default: %(default)s)",
     )
     options = parser.parse_args()
     generated = (
@@ -347,20 +345,16 @@ def main() -> None:
         print(f"{row['file']:<18}{size / row['entries'] / 1e3:>9.1f}  {row['reader']:<24}{speeds}")
     rows = [compare(path, repeats=options.repeats) for path in options.input]
     if rows:
-        print(
-            f"{'file':<28}{'entries':>8}{'rejects':>8}{'/s':>8}{'Biopython':>12}{'/s':>8}   "
-            "differing texts, error"
-        )
+        columns = f"{'file':<28}{'entries':>8}{'rejects':>8}{'/s':>8}{'Biopython':>12}{'/s':>8}"
+        print(f"{columns}   differing texts, error")
     for row in rows:
-        speed, other_speed = (
-            row["entries"] / row["seconds"],
-            row["biopython_entries"] / row["biopython_seconds"],
-        )
-        print(
-            f"{row['file']:<28}{row['entries']:>8}{row['rejects']:>8}{speed:>8.0f}{row['biopython_entries']:>12}"
-            f"{other_speed:>8.0f}   {sum(row['biopython_different'].values())}, "
-            f"{row['biopython_error'] or 'none'}"
-        )
+        speed = row["entries"] / row["seconds"]
+        other_speed = row["biopython_entries"] / row["biopython_seconds"]
+        ours_cells = f"{row['file']:<28}{row['entries']:>8}{row['rejects']:>8}{speed:>8.0f}"
+        other_cells = f"{row['biopython_entries']:>12}{other_speed:>8.0f}"
+        different = sum(row["biopython_different"].values())
+        error = row["biopython_error"] or "none"
+        print(f"{ours_cells}{other_cells}   {different}, {error}")
     if options.output:
         figures = {"generated": generated, "real": rows}
         options.output.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")

@@ -1,17 +1,17 @@
-"""A rehearsal at full size: random weights of the released layout through every command, with times
-and peak memory.
+"""A full-size rehearsal: random weights in the released layout pass through every command.
 
     python -m benchmarks.rehearsal --folder runs/rehearsal
 
-Writes 813 tensors as the released checkpoint has them (float16, 1.5 GB, random numbers), converts
-them, loads, embeds, explains, indexes and searches with the result, exports it for transformers,
-and trains one step with a frozen text tower. Each step is a process of its own, whose wall time and
-peak resident memory are kept in FOLDER/rehearsal.json and printed as a table; a second run goes on
-behind the last step that ended well. `--steps` chooses steps, `--shape miniature` makes
+Writes 813 tensors like those of the released checkpoint (float16, 1.5 GB, random numbers) and
+converts them. Loads, embeds, explains, indexes and searches with the result, exports it to
+transformers, and trains one step with a frozen text tower. Each step is a separate process.
+FOLDER/rehearsal.json and a table record its wall time and peak resident memory. A second run
+continues after the last successful step. `--steps` selects steps, `--shape miniature` makes
 everything small.
 """
 
 import argparse
+import itertools
 import json
 import os
 import shutil
@@ -31,7 +31,7 @@ from data_pipelines.tokenizers import protein_tokenizer
 
 ROOT = Path(__file__).resolve().parents[1]
 PROTEINS, RESIDUES = 4, 300
-"""That are embedded and indexed: random ones of UniProt's median length."""
+"""The random proteins to embed and index; their length is UniProt's median."""
 ACIDS = "ACDEFGHIKLMNPQRSTVWY"
 
 
@@ -45,7 +45,7 @@ class Tower(NamedTuple):
 
 
 class Shape(NamedTuple):
-    """The shape of a released checkpoint, and of the batch of the training step."""
+    """The shape of a released checkpoint, and of the training step's batch."""
 
     protein: Tower
     text: Tower
@@ -82,8 +82,7 @@ SHAPES = {
 
 
 class Step(NamedTuple):
-    """One command of the rehearsal: its name in the table, its module, its arguments, what it
-    writes, the memory it needs."""
+    """One command: name in the table, module, arguments, output, and required memory."""
 
     name: str
     module: str
@@ -93,8 +92,11 @@ class Step(NamedTuple):
 
 
 def layout(shape: Shape) -> dict[str, tuple[int, ...]]:
-    """Every tensor of a released checkpoint with its shape; Linear weights are [out, in]."""
+    """Maps every tensor of a released checkpoint to its shape; Linear weights are [out, in]."""
     protein, text, p = shape.protein, shape.text, shape.projection
+    decoder: dict[str, tuple[int, ...]] = {}
+    for part in ("query", "key", "value"):
+        decoder |= _linear(f"decoder.{part}", p, p)
     return {
         "logit_scale": (),
         "local_logit_scale": (2,),
@@ -105,11 +107,7 @@ def layout(shape: Shape) -> dict[str, tuple[int, ...]]:
         **_perceptron("text_projection", text.width, p, p, names="0 2"),
         **_token_head("mlm_head", protein.width, p),
         **_token_head("t2p_mlm_head", p, p),
-        **{
-            name: size
-            for part in ("query", "key", "value")
-            for name, size in _linear(f"decoder.{part}", p, p).items()
-        },
+        **decoder,
         **_unused(p, shape.predictor),
     }
 
@@ -135,15 +133,15 @@ def _token_head(name: str, inputs: int, hidden: int) -> dict[str, tuple[int, ...
 
 
 def _unused(p: int, predictor: int) -> dict[str, tuple[int, ...]]:
-    """Modules that the released model never computes with."""
+    """Modules that the released model never uses."""
     attention = {}
-    for name in (f"{part}{side}" for part in ("query", "key", "value") for side in "12"):
-        attention |= _linear(f"local_cross_attention.{name}", p, p)
+    for part, side in itertools.product(("query", "key", "value"), "12"):
+        attention |= _linear(f"local_cross_attention.{part}{side}", p, p)
     return attention | _perceptron("predictor", p, predictor, p, names="0 2")
 
 
 def _layer(name: str, tower: Tower) -> dict[str, tuple[int, ...]]:
-    """What a layer of both towers has; the norms differ."""
+    """The tensors of a layer in both towers, except for the norms, which differ."""
     sizes = _linear(f"{name}.attention.output.dense", tower.width, tower.width)
     for part in ("query", "key", "value"):
         sizes |= _linear(f"{name}.attention.self.{part}", tower.width, tower.width)
@@ -192,8 +190,7 @@ def _text_tower(name: str, tower: Tower, vocabulary: int) -> dict[str, tuple[int
 
 
 def random_tensor(name: str, size: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
-    """Numbers of the size that training leaves: N(0, 0.02²) in matrices, 1 and 0 in norms and
-    biases."""
+    """Random numbers of trained size: N(0, 0.02²) in matrices, 1 and 0 in norms and biases."""
     if name.endswith("inv_freq"):
         return (10000.0 ** (-np.arange(size[0]) / size[0])).astype(np.float16)
     if name == "logit_scale" or name == "local_logit_scale":
@@ -231,8 +228,7 @@ def tower_config(tower: Tower, kind: str) -> dict:
 
 
 def write_release(folder: Path, shape: Shape, vocabulary: Path) -> None:
-    """Writes model.safetensors, config.json and the text tokenizer of a release with random
-    weights."""
+    """Writes model.safetensors, config.json and the text tokenizer, with random weights."""
     rng = np.random.default_rng(0)
     (folder / "backbones/text").mkdir(parents=True, exist_ok=True)
     shutil.copy(vocabulary, folder / "backbones/text/vocab.txt")
@@ -249,13 +245,13 @@ def write_release(folder: Path, shape: Shape, vocabulary: Path) -> None:
 
 
 def proteins() -> list[str]:
-    """Random proteins."""
+    """Generates the random proteins."""
     rng = np.random.default_rng(0)
     return ["M" + "".join(rng.choice(list(ACIDS), RESIDUES - 1)) for _ in range(PROTEINS)]
 
 
 def preparation(folder: Path, shape: str) -> Iterator[Step]:
-    """The commands that make a small dataset, its vocabulary and the release."""
+    """Yields the commands that make a small dataset, its vocabulary and the release."""
     sample, dataset, vocabulary, release = (
         folder / name for name in ("sample", "protanno", "vocab.txt", "release")
     )
@@ -273,7 +269,7 @@ def preparation(folder: Path, shape: str) -> Iterator[Step]:
 
 
 def rehearsal(folder: Path, shape: Shape) -> Iterator[Step]:
-    """The commands that are measured, in their order; proteins.fasta is there."""
+    """Yields the measured commands, in order; proteins.fasta must exist."""
     release, checkpoint, fasta = (
         str(folder / name) for name in ("release", "checkpoint", "proteins.fasta")
     )
@@ -315,8 +311,10 @@ def rehearsal(folder: Path, shape: Shape) -> Iterator[Step]:
 
 
 def training(folder: Path, shape: Shape) -> list[str]:
-    """One step of the 650M recipe on one row, from the converted weights; the text tower is
-    frozen there."""
+    """The arguments for one step of the 650M recipe on one row, from the converted weights.
+
+    Its text tower is frozen.
+    """
     fields = {
         "data.dir": folder / "protanno",
         "init.all": folder / "checkpoint",
@@ -358,9 +356,9 @@ def training(folder: Path, shape: Shape) -> list[str]:
 
 
 def training_gib(shape: Shape) -> float:
-    """What the training step needs: its float32 state, and half as much for activations and copies.
+    """The memory of the training step: its float32 state, plus half of it for activations.
 
-    The state is the parameters, and the gradients and both moments of all but the text tower.
+    The state has the parameters, and gradients and both moments of all but the text tower.
     """
     sizes = layout(shape)
     numbers = {name: int(np.prod(size)) for name, size in sizes.items()}
@@ -369,23 +367,23 @@ def training_gib(shape: Shape) -> float:
 
 
 def available_gib() -> float:
-    """What Linux can give to a new process without swapping."""
+    """The memory that Linux can give to a new process without swapping."""
     lines = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text().splitlines())
     return int(lines["MemAvailable"].split()[0]) / 2**20
 
 
 def measured(step: Step) -> dict:
-    """Runs a step as a process of its own: `seconds`, `peak_gib` of resident memory, `output_gib`
-    on the disk.
+    """Runs a step in a separate process; returns `seconds`, `peak_gib` and `output_gib`.
+
+    `peak_gib` is resident memory, `output_gib` is disk space.
 
     Raises:
-      RunError: it failed, or there is not enough memory for it.
+      RunError: the step failed, or there is too little memory for it.
     """
     if step.needs_gib > available_gib():
         raise RunError(
-            f"{step.name} needs about {step.needs_gib:.1f} GiB and {available_gib():.1f} GiB "
-            "are available; "
-            "end other processes, then run the same line again."
+            f"{step.name} needs about {step.needs_gib:.1f} GiB, but only {available_gib():.1f} GiB "
+            "are available; end other processes, then rerun the command."
         )
     start = time.perf_counter()
     process = subprocess.Popen([sys.executable, "-m", step.module, *step.arguments], cwd=ROOT)
@@ -394,8 +392,8 @@ def measured(step: Step) -> dict:
     seconds = time.perf_counter() - start
     if process.returncode:
         raise RunError(
-            f"{step.name} ended with code {process.returncode} after {seconds:.0f} s, as "
-            "told above."
+            f"{step.name} failed with exit code {process.returncode} after {seconds:.0f} s; "
+            "see its message above."
         )
     return {
         "seconds": seconds,
@@ -411,7 +409,7 @@ def _size(path: Path) -> int:
 
 
 def markdown(results: dict[str, dict]) -> str:
-    """The table of what was measured."""
+    """Formats the table of measurements."""
     rows = [
         [
             name,
@@ -426,25 +424,30 @@ def markdown(results: dict[str, dict]) -> str:
 
 
 def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """The command line."""
+    """Parses the command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.rehearsal", description=__doc__)
     parser.add_argument(
-        "--folder", type=Path, metavar="DIR", help="for everything; 25 GB at full size"
+        "--folder", type=Path, metavar="DIR", help="folder for all files; 25 GB at full size"
     )
-    parser.add_argument("--shape", choices=SHAPES, default="released")
     parser.add_argument(
-        "--steps", nargs="+", metavar="STEP", help="default: all that are not in DIR/rehearsal.json"
+        "--shape", choices=SHAPES, default="released", help="model shape (default: %(default)s)"
     )
-    alone = parser.add_argument_group("what the steps call")
+    parser.add_argument(
+        "--steps",
+        nargs="+",
+        metavar="STEP",
+        help="steps to run (default: all that are not in DIR/rehearsal.json)",
+    )
+    alone = parser.add_argument_group("internal options of the steps")
     alone.add_argument("--load", type=Path, metavar="CHECKPOINT", help="only load this checkpoint")
     alone.add_argument(
-        "--write_release", type=Path, metavar="VOCABULARY", help="only write a release into DIR"
+        "--write_release", type=Path, metavar="VOCABULARY", help="only write a release to DIR"
     )
     return parser.parse_args(arguments)
 
 
 def load(checkpoint: Path) -> None:
-    """Loads a checkpoint as Python users do."""
+    """Loads a checkpoint like a Python user."""
     from protclip_jax import ProtCLIP
 
     print(f"loaded {ProtCLIP.load(checkpoint).fingerprint}")
@@ -452,12 +455,12 @@ def load(checkpoint: Path) -> None:
 
 @command
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Runs the steps, and prints the table after each."""
+    """Runs the steps and prints the table after each."""
     options = parse_arguments(arguments)
     if options.load:
         return load(options.load)
     if not options.folder:
-        raise UserError("--folder is missing; name a folder with 25 GB of room.")
+        raise UserError("--folder is missing; give a folder with 25 GB of free space.")
     folder, shape = options.folder.resolve(), SHAPES[options.shape]
     if options.write_release:
         return write_release(folder, shape, options.write_release)
@@ -471,10 +474,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     (folder / "proteins.fasta").write_text("".join(fasta))
     steps = list(rehearsal(folder, shape))
     names = options.steps or [step.name for step in steps if step.name not in results]
-    if unknown := [name for name in names if name not in [step.name for step in steps]]:
-        raise UserError(
-            f"unknown step {unknown[0]!r}; expected {', '.join(step.name for step in steps)}."
-        )
+    known = [step.name for step in steps]
+    if unknown := [name for name in names if name not in known]:
+        raise UserError(f"unknown step {unknown[0]!r}; expected {', '.join(known)}.")
     for step in (step for step in steps if step.name in names):
         print(f"== {step.name}", file=sys.stderr)
         results[step.name] = measured(step)

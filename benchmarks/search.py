@@ -1,13 +1,12 @@
-"""Search over a million vectors: how long an index takes to make, what it needs, and what recall
-costs.
+"""Search over a million vectors: time and memory to build an index, and latency by recall.
 
     python -m benchmarks.search --output search.json
 
-Clustered unit-norm vectors (`--vectors` of width 512 about 20,000 centres on 32 dimensions) are
-written as an index of proteins is, by the code of `python -m protclip_jax.index`, in a process of
-its own; queries are items that do not count themselves, asked one at a time. Each number of lists
-that is read gives a point: recall@10 of the exact neighbours and the latency of a query. The
-exact search stands beside it. Prints a table, writes JSON, and draws the curve as PNG beside it.
+Clustered unit-norm vectors (`--vectors` of width 512 around 20,000 centres on 32 dimensions) are
+written as a protein index by the code of `python -m protclip_jax.index`, in a separate process.
+Queries are items that do not count themselves as hits, sent one at a time. Each number of probed
+lists gives a point: recall@10 of the exact neighbours and latency per query. The exact search is
+measured too. Prints a table, writes JSON, and draws the curve as a PNG beside it.
 """
 
 import argparse
@@ -35,7 +34,7 @@ from protclip_jax.retrieval.nearest import TuningQueries
 CENTRES, INTRINSIC = 20_000, 32
 QUERIES, TIMED_EXACT = 200, 10
 TARGET = 0.95
-TOLD = (
+SHOWN = (
     "build_seconds",
     "build_cpu_seconds",
     "build_memory_mib",
@@ -47,32 +46,27 @@ TOLD = (
 
 
 def log(*lines: str) -> None:
-    """On stderr."""
+    """Prints lines on stderr."""
     print(*lines, sep="\n", file=sys.stderr, flush=True)
 
 
 def memory_mib() -> float:
-    """Memory of the process that no file backs: mapped pages come and go."""
+    """The anonymous memory of this process; pages mapped from files come and go."""
     status = Path("/proc/self/status").read_text()
     return int(status.partition("RssAnon:")[2].split()[0]) / 1024
 
 
 def blocks(count: int, width: int) -> Iterator[Block]:
-    """The vectors with items."""
+    """Yields the vectors with their items."""
     row = 0
     for vectors in clustered_blocks(count, width=width, centres=CENTRES, intrinsic=INTRINSIC):
-        yield (
-            vectors,
-            [
-                protein_item(f"P{row + i}", source="benchmark", length=300)
-                for i in range(len(vectors))
-            ],
-        )
+        ids = [f"P{row + i}" for i in range(len(vectors))]
+        yield vectors, [protein_item(id, source="benchmark", length=300) for id in ids]
         row += len(vectors)
 
 
 def build(folder: Path, count: int, width: int) -> None:
-    """Makes the index, and writes down what that took."""
+    """Builds the index and records time, memory and disk use."""
     largest, done = [memory_mib()], threading.Event()
 
     def watch() -> None:
@@ -109,7 +103,7 @@ def measure(folder: Path, count: int, width: int) -> dict:
     process.start()
     process.join()
     if process.exitcode:
-        raise SystemExit("the index could not be made")
+        raise SystemExit("building the index failed; see the messages above")
     result = {
         "vectors": count,
         "width": width,
@@ -147,7 +141,7 @@ def measure(folder: Path, count: int, width: int) -> dict:
 
 
 def curve_point(index, queries: TuningQueries, exact, probes: int) -> dict:
-    """Recall and latency of queries asked one at a time."""
+    """Measures recall and latency of queries sent one at a time."""
     found, seconds = [], []
     for query in queries.vectors:
         start = time.perf_counter()
@@ -157,14 +151,15 @@ def curve_point(index, queries: TuningQueries, exact, probes: int) -> dict:
             )
         )
         seconds.append(time.perf_counter() - start)
-    together = nearest.Neighbours(*(np.concatenate(part) for part in zip(*found, strict=True)))
+    columns = map(np.concatenate, zip(*found, strict=True))
+    together = nearest.Neighbours(*columns)
     recall = nearest.recall_at(nearest.others(together, queries, 10), exact)
     p50, p99 = np.percentile(seconds, [50, 99]) * 1000
     return {"probes": probes, "recall_at_10": recall, "ms_p50": p50, "ms_p99": p99}
 
 
 def draw(result: dict, path: Path) -> None:
-    """The recall–latency curve, the exact search beside it."""
+    """Draws the recall–latency curve and the exact search."""
     figure = Figure(figsize=(6.4, 4), layout="constrained")
     axis = figure.subplots()
     positions = [(point["recall_at_10"], point["ms_p50"]) for point in result["curve"]]
@@ -179,8 +174,8 @@ def draw(result: dict, path: Path) -> None:
     axis.axvline(TARGET, color=GREY, linewidth=0.8, linestyle=":")
     axis.set(
         yscale="log",
-        xlabel="recall@10 (numbers: lists read)",
-        ylabel="median latency of a query, ms",
+        xlabel="recall@10 (numbers: lists probed)",
+        ylabel="median latency per query (ms)",
     )
     title = f"{result['vectors']:,} vectors of width {result['width']}, {result['lists']:,} lists"
     axis.set_title(title, fontsize=10, loc="left")
@@ -191,28 +186,32 @@ def draw(result: dict, path: Path) -> None:
 
 @command
 def main() -> None:
-    """Measures and reports."""
+    """Runs the benchmark with the options of the command line."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0])
-    parser.add_argument("--vectors", type=int, default=1_000_000)
-    parser.add_argument("--width", type=int, default=512)
     parser.add_argument(
-        "--folder", type=Path, help="where the index goes for the time (default: the system's)"
+        "--vectors", type=int, default=1_000_000, help="number of vectors (default: %(default)s)"
+    )
+    parser.add_argument("--width", type=int, default=512, help="dimensions (default: %(default)s)")
+    parser.add_argument(
+        "--folder", type=Path, help="folder for the temporary index (default: the system's)"
     )
     parser.add_argument(
-        "--output", type=Path, default=Path("search.json"), help="a .png is put beside it"
+        "--output",
+        type=Path,
+        default=Path("search.json"),
+        help="result file; a .png is written beside it (default: %(default)s)",
     )
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
         result = measure(Path(folder), options.vectors, options.width)
     options.output.write_text(json.dumps(result, indent=2) + "\n")
     draw(result, options.output.with_suffix(".png"))
-    print(*(f"{name}: {result[name]:.1f}" for name in TOLD), "", sep="\n")
-    print("| lists read | recall@10 | median ms | 99 % ms |\n|---|---|---|---|")
+    print(*(f"{name}: {result[name]:.1f}" for name in SHOWN), "", sep="\n")
+    print("| lists probed | recall@10 | median ms | 99 % ms |\n|---|---|---|---|")
     for point in result["curve"]:
-        print(
-            f"| {point['probes']} | {point['recall_at_10']:.3f} | {point['ms_p50']:.2f} | "
-            f"{point['ms_p99']:.2f} |"
-        )
+        cells = [str(point["probes"]), f"{point['recall_at_10']:.3f}"]
+        cells += [f"{point['ms_p50']:.2f}", f"{point['ms_p99']:.2f}"]
+        print(f"| {' | '.join(cells)} |")
 
 
 if __name__ == "__main__":

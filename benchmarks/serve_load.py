@@ -1,13 +1,12 @@
-"""A server under load: latency at 1, 8 and 32 clients, memory, refusals when there are too many,
-and its end.
+"""Load-tests the server: latency with 1, 8 and 32 clients, memory, overload, and shutdown.
 
     python -m benchmarks.serve_load --checkpoint runs/demo --index runs/demo/index \\
         --output serve_load.json
 
-Starts `python -m protclip_jax.serve` and lets clients ask one thing after the other, half of them
-texts, a third sequences, the rest tracks; the questions differ all the time. Then more clients than
-the queue holds ask at once: some must get 429, and none may wait long. Last, SIGTERM arrives
-while requests are under way, which must be answered.
+Starts `python -m protclip_jax.serve`. Clients send one request after another: half are texts, a
+third are sequences, the rest are tracks, and all differ. Then more clients than the queue holds
+send requests at once; some must get 429, and none may wait long. Finally SIGTERM arrives during
+requests, which must still be answered.
 """
 
 import argparse
@@ -50,7 +49,7 @@ OVERLOAD_CLIENTS, OVERLOAD_SECONDS = 256, 8
 
 
 def question(rng: random.Random) -> tuple[str, dict]:
-    """A path and a body."""
+    """Draws a request: path and body."""
     kind = rng.random()
     text = " ".join(rng.choices(WORDS, k=rng.randint(2, 12)))
     if kind < 1 / 2:
@@ -62,7 +61,7 @@ def question(rng: random.Random) -> tuple[str, dict]:
 
 
 class Load:
-    """Clients that ask one thing after the other until told to stop; what they got."""
+    """Clients that send one request after another until stopped; collects their results."""
 
     def __init__(self, server: Server, clients: int):
         self._server, self._stop = server, threading.Event()
@@ -73,7 +72,7 @@ class Load:
         ]
 
     def run(self, seconds: float) -> dict:
-        """Asks for so long; returns what was measured."""
+        """Sends requests for `seconds` and returns the measurements."""
         memory = [self._server.resident_mib()]
         start = time.perf_counter()
         for thread in self._threads:
@@ -85,21 +84,16 @@ class Load:
         for thread in self._threads:
             thread.join()
         elapsed = time.perf_counter() - start
-        percentiles = dict(
-            zip(
-                ("p50", "p90", "p99", "max"),
-                np.percentile(self.seconds, [50, 90, 99, 100]) * 1000,
-                strict=True,
-            )
-        )
+        names = ("p50", "p90", "p99", "max")
+        quantiles = np.percentile(self.seconds, [50, 90, 99, 100]) * 1000
+        milliseconds = np.round(quantiles, 2).tolist()
+        statuses = sorted(self.statuses.items(), key=str)
         return {
             "clients": len(self._threads),
             "requests": len(self.seconds),
             "per_second": len(self.seconds) / elapsed,
-            "statuses": {
-                str(status): count for status, count in sorted(self.statuses.items(), key=str)
-            },
-            "ms": {name: round(float(value), 2) for name, value in percentiles.items()},
+            "statuses": {str(status): count for status, count in statuses},
+            "ms": dict(zip(names, milliseconds, strict=True)),
             "memory_mib": {"start": round(memory[0], 1), "largest": round(max(memory), 1)},
         }
 
@@ -117,10 +111,9 @@ class Load:
 
 
 def drain(server: Server, clients: int = 8) -> dict:
-    """SIGTERM while requests are under way: what they got, how long the server took, and its
-    exit code."""
+    """Sends SIGTERM during requests; returns their statuses, shutdown time and exit code."""
     answers: list = []
-    # Long proteins of a new length: they are under way for a while.
+    # Long proteins of a new length take a while, because they need compilation.
     body = {"sequence": "ACDEFGHIKL" * 300, "properties": {"function": "FUNCTION: x"}}
     threads = [
         threading.Thread(target=lambda: answers.append(server.ask("/api/tracks", body)))
@@ -144,9 +137,9 @@ def drain(server: Server, clients: int = 8) -> dict:
 
 
 def measure(arguments: list[str], log: Path, seconds: float) -> dict:
-    """Everything, with one server; its queue is the default's."""
+    """Runs all measurements with one server, whose queue has the default size."""
     with serving(*arguments, log=log, xla_flags="") as server:
-        # Whatever shapes occur are compiled before anything is timed.
+        # Warm up, so that all shapes are compiled before anything is timed.
         Load(server, max(CLIENTS)).run(min(seconds, 15))
         result = {"load": [Load(server, clients).run(seconds) for clients in CLIENTS]}
         result["overload"] = Load(server, OVERLOAD_CLIENTS).run(min(seconds, OVERLOAD_SECONDS))
@@ -157,14 +150,22 @@ def measure(arguments: list[str], log: Path, seconds: float) -> dict:
 
 @command
 def main() -> None:
-    """Measures and reports."""
+    """Runs the benchmark with the options of the command line."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0])
-    parser.add_argument("--checkpoint", required=True)
-    parser.add_argument("--index", required=True)
+    parser.add_argument("--checkpoint", required=True, help="checkpoint to serve")
+    parser.add_argument("--index", required=True, help="index to search")
     parser.add_argument(
-        "--seconds", type=float, default=30, help="of each number of clients (default %(default)s)"
+        "--seconds",
+        type=float,
+        default=30,
+        help="duration per number of clients (default: %(default)s)",
     )
-    parser.add_argument("--output", type=Path, default=Path("serve_load.json"))
+    parser.add_argument(
+        "--output",
+        type=Path,
+        default=Path("serve_load.json"),
+        help="result file (default: %(default)s)",
+    )
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         arguments = ["--checkpoint", options.checkpoint, "--index", options.index]

@@ -1,15 +1,14 @@
-"""The training step on packed rows against the same records padded, one a row: rates, memory, and
-what each objective takes.
+"""Measures the training step on packed rows and on padded ones: rates, memory, and each objective.
 
     python -m benchmarks.train_step [--protein 8m] [--pairs 22] [--repeats 3] [--variants NAME…] \\
         [--output train_step.json]
 
-The same records, drawn with UniProt's lengths (`data_pipelines.training.synthetic`), and the same
-four objectives for every variant; the text tower is frozen. Variants alternate; figures are
-medians. Peak memory is that of a process of its own for each variant. MFU counts the model FLOPs of
-real tokens (`protclip_jax.training.flops`) against the device's stated peak; a CPU has none. Beside
-it stand the same FLOPs against what the devices reach in a feed-forward layer's products alone,
-measured in the same run.
+All variants use the same records with UniProt's lengths (`data_pipelines.training.synthetic`) and,
+unless stated otherwise, the same four objectives; the text tower is frozen. Variants alternate, and
+figures are medians. Peak memory is measured in a separate process per variant. MFU compares the
+model FLOPs of real tokens (`protclip_jax.training.flops`) with the device's stated peak, which CPUs
+do not have. The same FLOPs are also compared with the rate that the devices reach in the matrix
+products of a feed-forward layer alone, measured in the same run.
 """
 
 import argparse
@@ -54,11 +53,10 @@ ALL = ObjectiveConfig()
 
 @dataclasses.dataclass(frozen=True)
 class Variant:
-    """How the records lie in rows, and what is computed of them."""
+    """How records are arranged in rows, and what is computed."""
 
     shape: str = "packed"
-    """`packed`; `longest`: one record a row, as long as the longest, rounded up to 128;
-    `static`: 1,024 and 1,024 tokens."""
+    """`packed`, `longest` (one record per row, padded to a multiple of 128) or `static` (1,024)."""
     passes: str = "separate"
     objective: ObjectiveConfig = ALL
     remat: str = "none"
@@ -78,8 +76,7 @@ VARIANTS = {
 
 
 def make_batch(variant: Variant, pairs: int, devices: int):
-    """The records of the benchmark as the variant's rows, filled up with empty ones to a
-    multiple of the devices."""
+    """Arranges the records as the variant's rows, plus empty ones up to a multiple of `devices`."""
     drawn = synthetic_examples(
         np.random.default_rng(0),
         max_protein_tokens=1024,
@@ -91,19 +88,12 @@ def make_batch(variant: Variant, pairs: int, devices: int):
     if variant.shape == "packed":
         rows, shape = pack_all(examples, **PACKED).rows, PACKED
     else:
-        longest = [
-            max(sizes)
-            for sizes in zip(*((e.protein_length, e.text_length) for e in examples), strict=True)
-        ]
-        protein, text = (
-            (1024, 1024)
-            if variant.shape == "static"
-            else (-(-length // 128) * 128 for length in longest)
-        )
-        rows, shape = (
-            [[example] for example in examples],
-            {"slots": 1, "protein_tokens": protein, "text_tokens": text},
-        )
+        lengths = [(example.protein_length, example.text_length) for example in examples]
+        longest = np.max(lengths, axis=0)
+        rounded = (-(-longest // 128) * 128).tolist()
+        protein, text = (1024, 1024) if variant.shape == "static" else rounded
+        rows = [[example] for example in examples]
+        shape = {"slots": 1, "protein_tokens": protein, "text_tokens": text}
     return pack_rows(rows + [[]] * (-len(rows) % devices), **shape)
 
 
@@ -152,14 +142,14 @@ class Step:
             )
 
     def seconds(self) -> float:
-        """Of one step."""
+        """Runs one step and returns its seconds."""
         start = time.perf_counter()
         self.state, metrics = self.step(self.state, self.batch)
         jax.block_until_ready((self.state.step, metrics))
         return time.perf_counter() - start
 
     def figures(self, seconds: list[float]) -> dict[str, float | None]:
-        """From the times of some steps."""
+        """Computes the figures from the times of some steps."""
         median = statistics.median(seconds)
         tokens = self.tokens["protein_tokens"] + self.tokens["text_tokens"]
         model_flops = flops.step_flops(
@@ -177,8 +167,7 @@ class Step:
 
 
 def make_product_rate(width: int, dtype: str) -> Callable[[], float]:
-    """Measures FLOP/s of all devices together in the two products of feed-forward layers of that
-    width, and nothing else."""
+    """Measures FLOP/s of all devices in the two products of feed-forward layers of this width."""
     mesh = sharding.make_mesh(-1, 1)
     rows = jax.device_put(np.ones((4096 * mesh.size, width), dtype), sharding.rows_sharding(mesh))
     up, down = (
@@ -199,56 +188,65 @@ def make_product_rate(width: int, dtype: str) -> Callable[[], float]:
 
 
 def peak_memory(name: str) -> float:
-    """GB that a process of its own takes at most for one step of a variant, or that its device
-    does."""
+    """Peak memory in GB for one step of a variant, measured in a separate process."""
     done = subprocess.run(
         [sys.executable, __file__, *sys.argv[1:], "--only_memory_of", name],
         stdout=subprocess.PIPE,
         text=True,
     )
     if done.returncode:
-        raise SystemExit(f"'{name}' ended with {done.returncode}.")
+        raise SystemExit(f"'{name}' failed with exit code {done.returncode}; see its message above")
     return json.loads(done.stdout.splitlines()[-1])["peak_gb"]
 
 
 def measured_peak() -> float:
-    """GB, of this process on a CPU and of the device elsewhere."""
+    """Peak memory in GB: of this process on a CPU, otherwise of the device."""
     statistics_ = jax.local_devices()[0].memory_stats() or {}
     if "peak_bytes_in_use" in statistics_:
         return statistics_["peak_bytes_in_use"] / 1e9
-    # Not getrusage, whose maximum begins at that of the process which started this one.
-    return (
-        int(re.search(r"VmHWM:\s+(\d+) kB", pathlib.Path("/proc/self/status").read_text())[1])
-        * 1024
-        / 1e9
-    )
+    # Not getrusage, whose maximum starts at that of the parent process.
+    status = pathlib.Path("/proc/self/status").read_text()
+    return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) * 1024 / 1e9
 
 
 def main() -> None:
+    """Runs the benchmark with the options of the command line."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0])
-    parser.add_argument("--protein", default="8m", help="size of ESM-2")
+    parser.add_argument("--protein", default="8m", help="size of ESM-2 (default: %(default)s)")
     parser.add_argument(
-        "--text", default="small", choices=("small", "base"), help="4 layers of 256, or BERT-base"
+        "--text",
+        default="small",
+        choices=("small", "base"),
+        help="text tower: 4 layers of width 256, or BERT-base (default: %(default)s)",
     )
-    parser.add_argument("--pairs", type=int, default=22)
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--pairs", type=int, default=22, help="pairs (default: %(default)s)")
     parser.add_argument(
-        "--microbatch_rows", type=int, help="rows of a device that are computed at a time"
+        "--repeats", type=int, default=3, help="timed steps per variant (default: %(default)s)"
     )
-    parser.add_argument("--attention", help="by default what training takes on this device")
-    parser.add_argument("--remat", choices=REMAT_POLICIES, help="for all variants")
-    parser.add_argument("--dtype", default="float32")
     parser.add_argument(
-        "--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS), metavar="NAME"
+        "--microbatch_rows", type=int, help="rows per device computed at a time (default: all)"
     )
-    parser.add_argument("--cpu_devices", type=int, default=2, help="virtual devices of a CPU")
+    parser.add_argument("--attention", help="attention backend (default: that of training)")
+    parser.add_argument("--remat", choices=REMAT_POLICIES, help="remat policy for all variants")
+    parser.add_argument("--dtype", default="float32", help="(default: %(default)s)")
+    parser.add_argument(
+        "--variants",
+        nargs="+",
+        choices=VARIANTS,
+        default=list(VARIANTS),
+        metavar="NAME",
+        help="variants to measure (default: all)",
+    )
+    parser.add_argument(
+        "--cpu_devices", type=int, default=2, help="virtual CPU devices (default: %(default)s)"
+    )
     parser.add_argument(
         "--memory",
         action="store_true",
-        help="also measure peak memory, each in a process of its own",
+        help="also measure peak memory, in a separate process per variant",
     )
     parser.add_argument("--only_memory_of", help=argparse.SUPPRESS)
-    parser.add_argument("--output", type=pathlib.Path)
+    parser.add_argument("--output", type=pathlib.Path, help="JSON file to write")
     arguments = parser.parse_args()
     jax.config.update("jax_num_cpu_devices", arguments.cpu_devices)
     arguments.attention = arguments.attention or backend_for(AUTO, own_target(), arguments.dtype)
@@ -262,10 +260,8 @@ def main() -> None:
     for step in steps.values():
         step.seconds()
     times = {name: [] for name in steps}
-    product_rate, rates = (
-        make_product_rate(esm2_config(arguments.protein).hidden_size, arguments.dtype),
-        [],
-    )
+    width = esm2_config(arguments.protein).hidden_size
+    product_rate, rates = make_product_rate(width, arguments.dtype), []
     for _ in range(arguments.repeats):
         rates.append(product_rate())
         for name, step in steps.items():
@@ -305,11 +301,12 @@ def main() -> None:
             f"{r[key]:{form}}" if r.get(key) else "–"
             for key, form in (("mfu", ".3f"), ("peak_gb", ".1f"))
         )
+        seconds = f"{r['seconds']:.2f} | {r['seconds'] / base:.2f}"
+        speeds = f"{r['pairs_per_second']:.2f} | {r['protein_tokens_per_second']:.0f}"
+        padding, products = 100 * r["padding_fraction"], r["of_product_rate"]
         print(
-            f"| {name} | {r['seconds']:.2f} | {r['seconds'] / base:.2f} | "
-            f"{r['pairs_per_second']:.2f} "
-            f"| {r['protein_tokens_per_second']:.0f} | {100 * r['padding_fraction']:.0f} % | {mfu} "
-            f"| {r['of_product_rate']:.2f} | {memory} |"
+            f"| {name} | {seconds} | {speeds} | {padding:.0f} % | {mfu} | {products:.2f} "
+            f"| {memory} |"
         )
     if arguments.output:
         arguments.output.write_text(

@@ -1,18 +1,17 @@
-"""Every benchmark that a folder of real files allows, of a trained checkpoint and of random weights
-of the same shape.
+"""Compares a trained checkpoint with random weights on every benchmark that a data folder allows.
 
     python -m benchmarks.trained_against_random --data_dir DIR --checkpoint runs/demo \\
         --folder runs/real
 
-DIR has real files of the public benchmarks, in part only: what is at hand stands in for what is not
-(a validation file is cut into three, large files are thinned to `ROWS` rows, genes get their
-sequences from UniProt entries with that Entrez number). So the numbers say whether training has put
-anything into the weights, not how good the model is. Entries of UniProt become a built dataset, for
-retrieval and for active and binding sites. Which model is better is told from paired resamples of
-what is tested, corrected for all comparisons of the table (Holm); what another training or other
-seeds would give is not in it.
+DIR has real files of the public benchmarks, but not all of them. Missing files are replaced by
+available ones: a validation file is cut into three, large files are thinned to `ROWS` rows, genes
+get their sequences from UniProt entries with the same Entrez number. So the numbers show whether
+training has put anything into the weights, not how good the model is. UniProt entries become a
+built dataset for retrieval and for active and binding sites. The better model is determined from
+paired resamples of the test data, corrected for all comparisons in the table (Holm). Variation over
+trainings or seeds is not included.
 
-Results lie in FOLDER, and a second run goes on where a first stopped.
+Results are stored in FOLDER, and a second run continues where the first one stopped.
 """
 
 import argparse
@@ -21,6 +20,7 @@ import gzip
 import json
 import math
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -64,10 +64,9 @@ SMALL = (
     ),
     *("cross_modal.no_relation_control=False", "cross_modal.batch_triplets=1024"),
 )
-"""What makes the protocols affordable on a CPU core; the shipped hyper-parameters are the full
-ones."""
+"""Overrides that make the protocols affordable on a CPU core; the defaults are the full ones."""
 ALPHA = 0.05
-"""With this probability at most any verdict of the table is wrong."""
+"""The probability that any verdict of the table is wrong is at most this."""
 VERDICTS = ("trained", "within noise", "random", "not compared")
 BUILT = ("retrieval", "site_localisation")
 SEQUENCES = (
@@ -77,13 +76,19 @@ SEQUENCES = (
 
 
 def manifest(data: Path, folder: Path) -> dict[str, dict]:
-    """The entries of a manifest for what DIR has; thinned and derived files are written into the
-    folder."""
+    """Builds the manifest entries for DIR's files; writes thinned and derived files to `folder`."""
     at = {name: str((data / name).resolve()) for name in map(str, _files(data))}
     chains = {"sequences": [at[name] for name in SEQUENCES]}
     ec, reaction, ppi = "deepfri_ec/nrPDB-EC_2020.04_", "reaction_ec/", "ppi/protein."
     prompts = {"format": "protst_prompts"}
     deeploc = {"format": "deeploc_fasta", "train": at["deeploc/deeploc_our_val_set.fasta.gz"]}
+    kinds = ("template", "language")
+    subloc = {name: at[f"deeploc/protst_subloc_{name}.tsv"] for name in kinds}
+    reactions = {name: at[f"{reaction}protst_reaction_{name}.tsv.gz"] for name in kinds}
+    ontologies = {}
+    for aspect in ("MF", "BP", "CC"):
+        train = at[f"deepfri_go/ses_{aspect}_valid.jsonl.gz"]
+        ontologies[f"go_{aspect.lower()}"] = {"format": "ses_jsonl", "train": train}
     return {
         "localisation": deeploc,
         "membrane": deeploc,
@@ -95,13 +100,7 @@ def manifest(data: Path, folder: Path) -> dict[str, dict]:
             "test": at[f"{ec}test.csv.gz"],
             **chains,
         },
-        **{
-            f"go_{aspect.lower()}": {
-                "format": "ses_jsonl",
-                "train": at[f"deepfri_go/ses_{aspect}_valid.jsonl.gz"],
-            }
-            for aspect in ("MF", "BP", "CC")
-        },
+        **ontologies,
         "reaction": {
             "format": "ieconv",
             "functions": at[f"{reaction}chain_functions.txt.gz"],
@@ -146,19 +145,14 @@ def manifest(data: Path, folder: Path) -> dict[str, dict]:
             "actions": at[f"{ppi}actions.SHS27k.STRING.txt.gz"],
             "sequences": at[f"{ppi}SHS27k.sequences.dictionary.tsv.gz"],
         },
-        "zero_shot_localisation": prompts
-        | {
-            "tables": {
-                name: at[f"deeploc/protst_subloc_{name}.tsv"] for name in ("template", "language")
-            },
+        "zero_shot_localisation": {
+            **prompts,
+            "tables": subloc,
             "columns": ["name", "description"],
         },
-        "zero_shot_reaction": prompts
-        | {
-            "tables": {
-                name: at[f"{reaction}protst_reaction_{name}.tsv.gz"]
-                for name in ("template", "language")
-            },
+        "zero_shot_reaction": {
+            **prompts,
+            "tables": reactions,
             "functions": at[f"{reaction}unique_functions.txt.gz"],
         },
     }
@@ -169,7 +163,7 @@ def _files(data: Path) -> Iterator[Path]:
 
 
 def thinned(source: Path, folder: Path) -> str:
-    """A copy of a gzipped CSV with its header and the `ROWS` rows of lowest hash; its path."""
+    """Copies a gzipped CSV with its header and the `ROWS` rows of lowest hash; returns the path."""
     with gzip.open(source, "rt", encoding="utf-8") as file:
         header, *rows = file.read().splitlines()
     path = folder / source.name.removesuffix(".gz")
@@ -178,17 +172,15 @@ def thinned(source: Path, folder: Path) -> str:
 
 
 def gene_sequences(flat_files: Sequence[Path], folder: Path) -> str:
-    """A table of Entrez numbers and sequences from UniProt entries that refer to one; its path."""
+    """Writes a table of Entrez numbers and sequences from UniProt entries; returns the path."""
     path, found = folder / "gene_sequences.csv", {}
     for file in flat_files:
         with gzip.open(file, "rt", encoding="utf-8", errors="replace") as content:
             for entry in content.read().split("\n//"):
-                sequence = "".join(re.findall(r"^     ([A-Z ]+)$", entry, re.MULTILINE)).replace(
-                    " ", ""
-                )
-                for gene in (
-                    re.findall(r"^DR   GeneID; (\d+);", entry, re.MULTILINE) if sequence else ()
-                ):
+                lines = re.findall(r"^     ([A-Z ]+)$", entry, re.MULTILINE)
+                sequence = "".join(lines).replace(" ", "")
+                genes = re.findall(r"^DR   GeneID; (\d+);", entry, re.MULTILINE)
+                for gene in genes if sequence else ():
                     found.setdefault(gene, sequence)
     with open(path, "w", encoding="utf-8", newline="") as file:
         csv.writer(file).writerows([("node_id", "sequence"), *sorted(found.items())])
@@ -196,27 +188,24 @@ def gene_sequences(flat_files: Sequence[Path], folder: Path) -> str:
 
 
 def random_checkpoint(trained: Path, folder: Path) -> Path:
-    """A checkpoint with the trained one's config and tokenizer, and the parameters that a
-    training would start from."""
+    """Creates a checkpoint with the trained one's config and tokenizer, and initial parameters."""
     if not (folder / "config.json").exists():
-        config, tokenizer = (
-            metadata.read_model_config(trained),
-            metadata.load_text_tokenizer(trained),
-        )
+        config = metadata.read_model_config(trained)
+        tokenizer = metadata.load_text_tokenizer(trained)
         save_params(folder, init_params(network(config, tokenizer), jax.random.key(config["seed"])))
         metadata.write_metadata(folder, config, tokenizer)
     return folder
 
 
 class Evaluated(NamedTuple):
-    """A report, and the resamples of its intervals."""
+    """A report and the resamples of its intervals."""
 
     report: dict
     resamples: dict[str, np.ndarray]
 
 
 def evaluated(checkpoint: Path, data_dir: Path, output: Path, *more: str) -> dict:
-    """The report of `python -m eval`."""
+    """Runs `python -m eval` and returns its report."""
     asked = [
         "--checkpoint",
         checkpoint,
@@ -229,13 +218,12 @@ def evaluated(checkpoint: Path, data_dir: Path, output: Path, *more: str) -> dic
         *more,
     ]
     if evaluate.main(list(map(str, asked))):
-        raise UserError(f"the evaluation of {checkpoint} has failed; its own message says why.")
+        raise UserError(f"the evaluation of {checkpoint} failed; see its message above.")
     return json.loads((output / "report.json").read_text(encoding="utf-8"))
 
 
 def resamples_below(output: Path) -> dict[str, np.ndarray]:
-    """Of the headline of each benchmark under `NAME/METRIC/interval`, and of a built dataset's
-    numbers by their place."""
+    """Reads resamples: benchmark headlines as `NAME/METRIC/interval`, dataset numbers by key."""
     found = {}
     for path in sorted(output.glob("public/results/*.npz")):
         with np.load(path) as arrays:
@@ -247,7 +235,7 @@ def resamples_below(output: Path) -> dict[str, np.ndarray]:
 class Compared(NamedTuple):
     """A headline number of both models.
 
-    `p_value` is of their paired difference, not corrected; NaN where there is nothing to compare.
+    `p_value` is that of the paired difference, uncorrected; NaN if there is nothing to compare.
     """
 
     benchmark: str
@@ -259,15 +247,14 @@ class Compared(NamedTuple):
 
 
 def comparisons(trained: Evaluated, random: Evaluated) -> list[Compared]:
-    """Every headline number of both reports."""
+    """Compares every headline number of both reports."""
     compared = []
     for name, result in trained.report["benchmarks"].items():
         for metric, value in result.get("headline", {}).items():
             other = random.report["benchmarks"][name]["headline"][metric]
             p_value = p_of(value, other, f"{name}/{metric}/interval", trained, random)
-            compared.append(
-                Compared(name, metric, value, other, p_value, told_controls(result, metric))
-            )
+            own = shown_controls(result, metric)
+            compared.append(Compared(name, metric, value, other, p_value, own))
     others = built_numbers(random.report)
     for key, value in built_numbers(trained.report).items():
         p_value = p_of(value, others[key], value["key"], trained, random)
@@ -276,7 +263,7 @@ def comparisons(trained: Evaluated, random: Evaluated) -> list[Compared]:
 
 
 def p_of(value: Mapping, other: Mapping, key: str, trained: Evaluated, random: Evaluated) -> float:
-    """Of the paired difference of two numbers whose resamples have that name."""
+    """The p-value of the paired difference of two numbers with resamples named `key`."""
     if None in (value["mean"], other["mean"]) or key not in trained.resamples:
         return math.nan
     return paired_p_value(
@@ -284,18 +271,17 @@ def p_of(value: Mapping, other: Mapping, key: str, trained: Evaluated, random: E
     )
 
 
-def told_controls(result: Mapping, metric: str) -> str:
-    """The controls of a metric in words."""
+def shown_controls(result: Mapping, metric: str) -> str:
+    """Formats the controls of a metric."""
     controls = result["result"].get("controls", ())
     own = [control for control in controls if metric in control["metrics"]]
     return "; ".join(f"{one['protocol']} {number(one['metrics'][metric]['mean'])}" for one in own)
 
 
 def built_numbers(report: Mapping) -> dict[str, dict]:
-    """The headline numbers of the evaluations on a built dataset, in the form of the benchmarks'
-    own.
+    """The headline numbers of a dataset's evaluations, in the format of the benchmarks.
 
-    `key` is where their intervals are in the report.
+    `key` is the place of their intervals in the report.
     """
     retrieval, numbers = report["retrieval"], {}
     for name in ("p2t", "t2p"):
@@ -307,11 +293,10 @@ def built_numbers(report: Mapping) -> dict[str, dict]:
             "key": f"retrieval/{name}_r1_interval",
         }
     for kind, own in report["sites"]["kinds"].items():
-        nulls = {told: own[name] for name, told in NULLS.items()}
-        control = (
-            f"{told} {number(null['mean'])} (p {number(null['p_value'])})"
-            for told, null in nulls.items()
-        )
+        control = []
+        for name, title in NULLS.items():
+            null = own[name]
+            control.append(f"{title} {number(null['mean'])} (p {number(null['p_value'])})")
         numbers[f"sites {kind}"] = {
             "mean": own["auroc"],
             "interval": own["auroc_interval"],
@@ -322,7 +307,7 @@ def built_numbers(report: Mapping) -> dict[str, dict]:
 
 
 def verdict(compared: Compared, corrected: float) -> str:
-    """Which model is better where the corrected p-value is below `ALPHA`, else `within noise`."""
+    """Names the better model if the corrected p-value is below `ALPHA`, else `within noise`."""
     if math.isnan(corrected):
         return "not compared"
     if corrected >= ALPHA:
@@ -333,28 +318,19 @@ def verdict(compared: Compared, corrected: float) -> str:
 
 
 def rows(compared: Sequence[Compared]) -> list[list[str]]:
-    """A row of the table for each comparison, all corrected together."""
-    told = []
+    """Formats one table row per comparison, all corrected together."""
+    lines = []
     for own, corrected in zip(compared, holm([own.p_value for own in compared]), strict=True):
-        cells = [
-            f"{number(value['mean'])} {interval(value['interval'])}"
-            for value in (own.trained, own.random)
-        ]
-        told.append(
-            [
-                own.benchmark,
-                own.metric,
-                *cells,
-                verdict(own, corrected),
-                number(corrected),
-                own.controls,
-            ]
-        )
-    return told
+        models = (own.trained, own.random)
+        cells = [f"{number(value['mean'])} {interval(value['interval'])}" for value in models]
+        decided = [verdict(own, corrected), number(corrected)]
+        lines.append([own.benchmark, own.metric, *cells, *decided, own.controls])
+    return lines
 
 
 @command
 def main(arguments: list[str] | None = None) -> None:
+    """Runs the benchmark with the options of the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -364,13 +340,15 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument(
         "--checkpoint", type=Path, required=True, metavar="DIR", help="a trained checkpoint"
     )
-    parser.add_argument("--folder", type=Path, required=True, metavar="DIR", help="for results")
+    parser.add_argument(
+        "--folder", type=Path, required=True, metavar="DIR", help="folder for the results"
+    )
     parser.add_argument(
         "--benchmarks",
         nargs="+",
         default=["all"],
         metavar="NAME",
-        help="some of them (default: all there are)",
+        help="benchmarks to run (default: all)",
     )
     options = parser.parse_args(arguments)
 
@@ -398,7 +376,7 @@ def main(arguments: list[str] | None = None) -> None:
         report |= json.loads(stored.read_text(encoding="utf-8"))
         measured[name] = Evaluated(report, resamples_below(output))
 
-    told = rows(comparisons(measured["trained"], measured["random"]))
+    lines = rows(comparisons(measured["trained"], measured["random"]))
     header = [
         "benchmark",
         "metric",
@@ -408,11 +386,13 @@ def main(arguments: list[str] | None = None) -> None:
         "p, Holm",
         "controls (trained)",
     ]
-    counts = {word: sum(line[4] == word for line in told) for word in VERDICTS}
+    verdicts = Counter(line[4] for line in lines)
+    counts = {word: verdicts[word] for word in VERDICTS}
     benchmarks = measured["trained"].report["benchmarks"]
     absent = {name: result["missing"] for name, result in benchmarks.items() if "missing" in result}
-    absent |= {name: "no data at hand" for name in BENCHMARKS if name not in benchmarks}
-    page = [table(header, told), ", ".join(f"{word}: {count}" for word, count in counts.items())]
+    absent |= {name: "no data available" for name in BENCHMARKS if name not in benchmarks}
+    totals = ", ".join(f"{word}: {count}" for word, count in counts.items())
+    page = [table(header, lines), totals]
     page += [f"Not measured: {name} ({reason})." for name, reason in absent.items()]
     (options.folder / "table.md").write_text("\n\n".join(page) + "\n", encoding="utf-8")
     print("\n\n".join(page))

@@ -1,9 +1,9 @@
-"""Annotation transfer and the trained linear model on a built dataset, without a checkpoint.
+"""Evaluates annotation transfer and the trained linear model on a built dataset, without weights.
 
     python -m benchmarks.transfer --data_dir protanno --hits mmseqs2=hits.m8 --output report.md
 
-The linear model stands in the network's place, so that the tables of `retrieval` and
-`single_property` tell what a network has to beat.
+The linear model takes the network's place, so the tables of `retrieval` and `single_property` show
+what a network has to beat.
 """
 
 import argparse
@@ -20,12 +20,19 @@ POOLS = {Retrieval: 512, SingleProperty: 2000}
 
 
 def main() -> None:
-    """Measures each split in turn, and writes what is done so far."""
+    """Evaluates each split in turn and writes the results so far."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0])
-    parser.add_argument("--data_dir", required=True, type=Path)
-    parser.add_argument("--hits", nargs="+", default=[], metavar="NAME=FILE")
-    parser.add_argument("--splits", nargs="+", default=["test", "random_test"])
-    parser.add_argument("--output", required=True, type=Path)
+    parser.add_argument("--data_dir", required=True, type=Path, help="a built dataset")
+    parser.add_argument(
+        "--hits", nargs="+", default=[], metavar="NAME=FILE", help="search hits for transfer"
+    )
+    parser.add_argument(
+        "--splits",
+        nargs="+",
+        default=["test", "random_test"],
+        help="splits to evaluate (default: test random_test)",
+    )
+    parser.add_argument("--output", required=True, type=Path, help="Markdown file to write")
     options = parser.parse_args()
     dataset = open_dataset(options.data_dir)
     baselines = TrainedBaselines(dataset, completed({}), hit_files(options.hits))

@@ -1,14 +1,14 @@
-"""Variants scored a second by `ProtCLIP.variant_scores`, against PyTorch's `EsmForMaskedLM`.
+"""Measures variants per second of `ProtCLIP.variant_scores` and of PyTorch's `EsmForMaskedLM`.
 
-    MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=40000000000 python -m benchmarks.variants --output
-    variants.json
+    MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=40000000000 \\
+        python -m benchmarks.variants --output variants.json
 
-Random weights of a published shape, the same for both, random proteins, float32 on the CPU with all
-cores. A scan masks one position at a time and tells all 19 substitutions of it; of a long protein
-some positions are scanned, which are passes like any others. PyTorch gets the same passes in
-batches, which need no padding, under SDPA with the best of several token budgets. The two alternate
-run by run in one process; rates are of the medians. `wild_type` is one pass for all
-substitutions.
+Both use the same random weights of a published shape, random proteins, and float32 on all CPU
+cores. A scan masks one position at a time and scores its 19 substitutions; of a long protein only
+some positions are scanned, which makes no difference per pass. PyTorch gets the same passes in
+batches without padding, with SDPA and the best of several token budgets. The two alternate run by
+run in one process; rates come from the medians. `wild_type` is one pass for all substitutions.
+Needs PyTorch.
 """
 
 import argparse
@@ -35,11 +35,11 @@ from protclip_jax.models.esm2 import SIZES
 from protclip_jax.models.protclip import ProtCLIPModel
 
 LENGTHS = (100, 286, 1000)
-"""Residues of a protein."""
+"""Protein lengths in residues."""
 
 
 def torch_model(size: str) -> EsmForMaskedLM:
-    """Random weights of a published shape."""
+    """PyTorch's model with random weights of a published shape."""
     num_layers, hidden_size, num_heads = SIZES[size]
     config = EsmConfig(
         vocab_size=33,
@@ -59,7 +59,7 @@ def torch_model(size: str) -> EsmForMaskedLM:
 
 
 def our_model(size: str, reference: EsmForMaskedLM) -> ProtCLIP:
-    """The same weights; the space shared with text is as wide as the tower, as ESM-2's head is."""
+    """Our model with the same weights; the shared space has the width of the tower, as in ESM-2."""
     num_layers, hidden_size, num_heads = SIZES[size]
     tower = {
         "num_layers": num_layers,
@@ -94,7 +94,7 @@ def torch_scores(
     variants: list[Variant],
     budget: int,
 ) -> np.ndarray:
-    """`masked_singly` scores of single substitutions, from batches of `budget` tokens."""
+    """`masked_singly` scores of single substitutions, in batches of `budget` tokens."""
     tokens = protein_tokenizer.encode(sequence)
     sites = sorted({own[0].index for own in variants})
     step, of_site = max(1, budget // tokens.size), {}
@@ -106,16 +106,14 @@ def torch_scores(
             logits = model(torch.from_numpy(ids)).logits.numpy()
         of_site |= {site: logits[row, site + 1] for row, site in enumerate(some)}
     column = protein_tokenizer.VOCABULARY.index
-    return np.array(
-        [
-            of_site[c.index][column(c.residue)] - of_site[c.index][column(c.wild_type)]
-            for (c,) in variants
-        ]
-    )
+    changes = [change for (change,) in variants]
+    mutant = [of_site[change.index][column(change.residue)] for change in changes]
+    wild_type = [of_site[change.index][column(change.wild_type)] for change in changes]
+    return np.array(mutant) - np.array(wild_type)
 
 
 def measure(size: str, *, most: int, repeats: int, seed: int) -> dict[str, dict]:
-    """Rates and errors at one shape, by the protein's length; `most` positions are scanned."""
+    """Measures rates and errors for one shape, by protein length; scans up to `most` positions."""
     reference = torch_model(size)
     ours = our_model(size, reference)
     rng, found = np.random.default_rng(seed), {}
@@ -139,10 +137,8 @@ def measure(size: str, *, most: int, repeats: int, seed: int) -> dict[str, dict]
         runs["ours, wild_type"] = lambda score=score, v=everything: score(WILD_TYPE, v)
         seconds = alternate(runs, repeats=repeats)
         best = min(value for name, value in seconds.items() if name.startswith("torch"))
-        expected, own = (
-            torch_scores(reference, sequence, variants, TORCH_BUDGETS[0]),
-            score(SINGLY, variants),
-        )
+        expected = torch_scores(reference, sequence, variants, TORCH_BUDGETS[0])
+        own = score(SINGLY, variants)
         found[str(length)] = {
             "positions": positions,
             "variants_per_second": len(variants) / seconds["ours"],
@@ -157,6 +153,7 @@ def measure(size: str, *, most: int, repeats: int, seed: int) -> dict[str, dict]
 
 @command
 def main(arguments: list[str] | None = None) -> None:
+    """Runs the benchmark with the options of the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -167,14 +164,16 @@ def main(arguments: list[str] | None = None) -> None:
         default=["8m", "35m"],
         help="ESM-2 shapes (default: 8m 35m)",
     )
-    parser.add_argument("--positions", type=int, default=96, help="to scan at most (default: 96)")
+    parser.add_argument(
+        "--positions", type=int, default=96, help="maximum positions to scan (default: 96)"
+    )
     parser.add_argument("--repeats", type=int, default=3, help="timed runs of each (default: 3)")
     parser.add_argument(
         "--cpu_devices",
         type=int,
-        help="virtual CPU devices for ours (default: as `protclip_jax.variants`)",
+        help="virtual CPU devices for our model (default: as in `protclip_jax.variants`)",
     )
-    parser.add_argument("--seed", type=int, default=0, help="of residues (default: 0)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the residues (default: 0)")
     parser.add_argument("--output", help="JSON file to write")
     options = parser.parse_args(arguments)
 
@@ -216,7 +215,7 @@ def main(arguments: list[str] | None = None) -> None:
         "ratio of scans",
         "relative error",
     ]
-    print(f"variants a second\n\n{table(header, rows)}")
+    print(f"variants per second\n\n{table(header, rows)}")
     if options.output:
         with open(options.output, "w", encoding="utf-8") as file:
             json.dump(report, file, indent=2)

@@ -1,12 +1,13 @@
-"""Zero-shot effects of variants on real experiments: a checkpoint, random weights, baselines.
+"""Zero-shot variant effects on real experiments: a checkpoint, random weights and baselines.
 
     python -m benchmarks.zero_shot_variants --data_dir DIR --folder FOLDER [--checkpoint runs/small]
 
 DIR has β-lactamase (ESM's example P62593.fasta; Ranganathan's 2015 screen at 2,500 µg/ml), avGFP
-(TAPE's training and test split), GB1 (FLIP's two_vs_rest) and AAV (windows of the capsid; at most
-two substitutions are the training split). The numbers are those of the benchmarks `variants_…` of
-`python -m eval`. Random weights have the checkpoint's shape, or that of `configs/quickstart.py`,
-from several seeds: those of one alone may correlate with an experiment by chance.
+(TAPE's training and test split), GB1 (FLIP's two_vs_rest) and AAV (windows of the capsid; variants
+with at most two substitutions are the training split). The numbers are those of the benchmarks
+`variants_…` of `python -m eval`. Random weights have the checkpoint's shape, or that of
+`configs/quickstart.py`. Several seeds are used, because random weights from a single seed may
+correlate with an experiment by chance.
 """
 
 import argparse
@@ -37,9 +38,8 @@ from protclip_jax.inference.variant_effects import METHODS, SINGLY
 from protclip_jax.models.initialize import init_params
 
 LACTAMASE = (
-    "PROTEIN NAME: Beta-lactamase TEM. FUNCTION: Hydrolyzes the beta-lactam bond of "
-    "penicillins and "
-    "cephalosporins, which makes bacteria resistant to them."
+    "PROTEIN NAME: Beta-lactamase TEM. FUNCTION: Hydrolyzes the beta-lactam bond of penicillins "
+    "and cephalosporins, which makes bacteria resistant to them."
 )
 TEXTS = {
     "beta_lactamase": LACTAMASE,
@@ -47,16 +47,15 @@ TEXTS = {
     "gb1": "PROTEIN NAME: Immunoglobulin G-binding protein G. FUNCTION: Binds to the constant Fc "
     "region of IgG with high affinity.",
     "fluorescence": "PROTEIN NAME: Green fluorescent protein. FUNCTION: Energy-transfer acceptor "
-    "that "
-    "transduces the blue chemiluminescence of aequorin into green fluorescent light.",
+    "that transduces the blue chemiluminescence of aequorin into green fluorescent light.",
     "aav": "PROTEIN NAME: Capsid protein VP1. FUNCTION: Self-assembles to form an icosahedral "
     "capsid around the viral genome.",
 }
-"""What UniProt says of the proteins, in short."""
+"""Short versions of UniProt's texts on the proteins."""
 
 
 def entries(data: Path) -> dict[str, dict[str, dict]]:
-    """A manifest for each experiment."""
+    """Builds a manifest for each experiment."""
 
     def at(name: str) -> str:
         return str((data / name).resolve())
@@ -88,7 +87,7 @@ def entries(data: Path) -> dict[str, dict[str, dict]]:
 
 
 def read_assays(data: Path, folder: Path, texts: Sequence[str]) -> dict[str, Assay]:
-    """The experiments; what was rejected is told."""
+    """Reads the experiments and prints the numbers of variants and rejected rows."""
     assays = {}
     for name, entry in entries(data).items():
         benchmark = f"variants_{name.removesuffix('_2015')}"
@@ -99,15 +98,13 @@ def read_assays(data: Path, folder: Path, texts: Sequence[str]) -> dict[str, Ass
         (own / manifest.MANIFEST).write_text(json.dumps(entry, indent=1) + "\n", encoding="utf-8")
         read = manifest.load(own, benchmark)
         (assays[name],) = read.assays
-        counts = (
-            f"{len(assays[name].variants):,} variants judged, {len(read.rejects):,} rows rejected"
-        )
-        tell(f"{name}: {counts}.", *read.notes)
+        counts = f"{len(assays[name].variants):,} variants, {len(read.rejects):,} rows rejected"
+        tell(f"{name}: {counts}", *read.notes)
     return assays
 
 
 def random_checkpoint(shape: Path | None, folder: Path, seed: int) -> Path:
-    """A checkpoint of initial parameters, of another checkpoint's shape or of the quickstart's."""
+    """Creates a checkpoint of initial parameters; its shape is another's or the quickstart's."""
     if (folder / "config.json").exists():
         return folder
     if shape is not None:
@@ -131,7 +128,7 @@ def random_checkpoint(shape: Path | None, folder: Path, seed: int) -> Path:
 
 
 def setup(checkpoint: Path, method: str) -> Setup:
-    """A model as the family asks it; nothing is trained."""
+    """Wraps a model for the benchmark family; nothing is trained."""
     model = ProtCLIP.load(checkpoint)
     return Setup(
         embed=model.mean_embeddings,
@@ -159,19 +156,18 @@ def rows(
     *,
     random: bool,
 ) -> list[list[str]]:
-    """A row for each metric: the checkpoint, random weights, baselines; `random` says that there
-    is no checkpoint."""
-    told = []
+    """Formats a row per metric: checkpoint (none if `random`), random weights, baselines."""
+    lines = []
     for metric, value in own["headline"].items():
         cell = "–" if random else f"{number(value['mean'])} {interval(value['interval'])}"
         drawn = [of_seed[metric] for of_seed in of_seeds]
         spread = f"{number(statistics.mean(drawn))} ({number(min(drawn))} to {number(max(drawn))})"
-        told.append([name, metric, cell, spread, controls(own, metric)])
-    return told
+        lines.append([name, metric, cell, spread, controls(own, metric)])
+    return lines
 
 
 def controls(own: Mapping, metric: str) -> str:
-    """The baselines with their intervals."""
+    """Formats the baselines with their intervals."""
     cells = []
     for control in own["result"]["controls"]:
         if metric in control["metrics"]:
@@ -184,30 +180,35 @@ def controls(own: Mapping, metric: str) -> str:
 
 @command
 def main(arguments: list[str] | None = None) -> None:
+    """Runs the benchmark with the options of the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
         "--data_dir", type=Path, required=True, metavar="DIR", help="folder of the real files"
     )
-    parser.add_argument("--folder", type=Path, required=True, metavar="DIR", help="for results")
+    parser.add_argument(
+        "--folder", type=Path, required=True, metavar="DIR", help="folder for the results"
+    )
     parser.add_argument(
         "--checkpoint",
         type=Path,
         metavar="DIR",
-        help="a trained checkpoint (default: random weights alone)",
+        help="a trained checkpoint (default: only random weights)",
     )
     parser.add_argument(
-        "--seeds", type=int, default=5, help="of random weights (default %(default)s)"
+        "--seeds", type=int, default=5, help="seeds of random weights (default: %(default)s)"
     )
-    parser.add_argument("--method", choices=METHODS, default=SINGLY, help="default %(default)s")
+    parser.add_argument(
+        "--method", choices=METHODS, default=SINGLY, help="scoring method (default: %(default)s)"
+    )
     parser.add_argument(
         "--texts",
         nargs="*",
         choices=TEXTS,
         default=["beta_lactamase"],
-        help="experiments to measure a text's worth on, every variant being embedded (default: "
-        "beta_lactamase)",
+        help="experiments on which to measure the value of a text; embeds every variant "
+        "(default: beta_lactamase)",
     )
     options = parser.parse_args(arguments)
 
@@ -220,7 +221,7 @@ def main(arguments: list[str] | None = None) -> None:
         )
     setups = [setup(checkpoint, options.method) for checkpoint in weights]
     asked = setup(options.checkpoint, options.method) if options.checkpoint else setups[0]
-    report, told = {}, []
+    report, lines = {}, []
     for name, assay in assays.items():
         own = measured_assay(assay, asked)._asdict()
         others = setups if options.checkpoint else setups[1:]
@@ -228,8 +229,8 @@ def main(arguments: list[str] | None = None) -> None:
         if not options.checkpoint:
             of_seeds.insert(0, {metric: value["mean"] for metric, value in own["headline"].items()})
         report[name] = {"model": own, "random": of_seeds}
-        told += rows(name, own, of_seeds, random=options.checkpoint is None)
-        tell(f"{name}: done.")
+        lines += rows(name, own, of_seeds, random=options.checkpoint is None)
+        tell(f"{name}: done")
     header = [
         "experiment",
         "metric",
@@ -237,7 +238,7 @@ def main(arguments: list[str] | None = None) -> None:
         f"random weights, {options.seeds} seeds",
         "baselines [95 %]",
     ]
-    page = table(header, told) + "\n"
+    page = table(header, lines) + "\n"
     stem = options.folder / options.method
     stem.with_suffix(".md").write_text(page, encoding="utf-8")
     stem.with_suffix(".json").write_text(

@@ -1,2 +1,1 @@
-"""From UniProt files to packed rows: readers, the ProtAnno dataset, tokenizers and the training
-pipeline; no JAX."""
+"""UniProt files to packed training rows: readers, the ProtAnno dataset, tokenizers; no JAX."""

@@ -1,8 +1,7 @@
-"""`python -m data_pipelines.fasta --data_dir DIR --output FOLDER`: a dataset's proteins as FASTA,
-for a sequence search.
+"""Exports the proteins of a dataset as FASTA, for a sequence search.
 
-Writes `held_out.fasta`, the records of all held-out splits, and `training.fasta`, all others, those
-without text included; the headers are accessions.
+`held_out.fasta` has the records of all held-out splits; `training.fasta` has all others, including
+records without text. The headers are accessions.
 """
 
 import argparse
@@ -18,7 +17,7 @@ from data_pipelines.protanno.dataset import Split, open_dataset
 
 
 def write_fasta(file: BinaryIO, splits: Iterable[Split]) -> int:
-    """Writes the records of some splits, two lines each; returns how many."""
+    """Writes the records of some splits, two lines each, and returns their number."""
     count = 0
     for split in splits:
         quick = split.without_features()
@@ -31,7 +30,7 @@ def write_fasta(file: BinaryIO, splits: Iterable[Split]) -> int:
 
 @command
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Writes both files."""
+    """Writes both FASTA files."""
     parser = argparse.ArgumentParser(
         prog="python -m data_pipelines.fasta",
         epilog="Example: python -m data_pipelines.fasta --data_dir swissprot --output fasta",
@@ -46,11 +45,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     args = parser.parse_args(arguments)
     splits = open_dataset(args.data_dir).splits
     if args.output.exists() and not args.output.is_dir():
-        raise UserError(f"--output={args.output} is a file; name a folder.")
-    names = {
-        "held_out.fasta": [name for name in splits if name in HELD_OUT],
-        "training.fasta": [name for name in splits if name not in HELD_OUT],
-    }
+        raise UserError(f"--output={args.output} is a file; choose a folder.")
+    held_out = [name for name in splits if name in HELD_OUT]
+    training = [name for name in splits if name not in HELD_OUT]
+    names = {"held_out.fasta": held_out, "training.fasta": training}
     outputs = [args.output / file_name for file_name in names]
     with new_files(outputs) as paths:
         for path, output, chosen in zip(paths, outputs, names.values(), strict=True):

@@ -1,5 +1,4 @@
-"""`python -m data_pipelines.vocabulary --data_dir DIR --output vocab.txt`: a WordPiece
-vocabulary from a built dataset."""
+"""Learns a WordPiece vocabulary from the texts of a built dataset."""
 
 import argparse
 import string
@@ -18,28 +17,30 @@ from data_pipelines.tokenizers.text_tokenizer import SPECIAL_TOKENS, UNCASED, wo
 
 
 def learn_vocabulary(texts: Sequence[str], *, size: int) -> list[str]:
-    """At most `size` tokens in the order of their ids: BERT's special tokens, characters (ASCII's
-    at least), then the learnt pieces.
+    """Learns at most `size` WordPiece tokens, in id order.
 
-    Depends on the texts alone, and not on their order. Raises UserError where `size` does not
-    hold the characters.
+    The order is BERT's special tokens, then characters (at least ASCII's), then learnt pieces. The
+    result depends on the set of texts only, not on their order.
+
+    Raises:
+      UserError: `size` is too small to hold the characters.
     """
     tokenizer = wordpiece(
         {token: index for index, token in enumerate(SPECIAL_TOKENS)}, normalization=UNCASED
     )
     normalized = tokenizer.normalizer.normalize_str("\n".join(sorted(set().union(*texts))))
-    # Queries use letters that the dataset may lack, and an unknown letter makes its whole word
+    # Queries may use letters the dataset lacks, and one unknown letter makes its whole word
     # unknown.
     characters = sorted(
         {*"".join(normalized.split()), *string.ascii_lowercase, *string.digits, *string.punctuation}
     )
-    # The trainer numbers inner characters in the order of a hash table and breaks ties by number,
-    # so two runs differ unless these come numbered, which only special tokens do.
+    # The trainer numbers inner characters in hash-table order and breaks ties by number, so two
+    # runs would differ. Special tokens keep their numbers, so these are passed as special.
     fixed = [*SPECIAL_TOKENS, *(f"##{character}" for character in characters)]
     if len(fixed) + len(characters) > size:
         raise UserError(
-            f"--size {size} is too small: the special tokens and characters alone need "
-            f"{len(fixed) + len(characters)} tokens"
+            f"--size {size} is too small; the special tokens and characters alone need "
+            f"{len(fixed) + len(characters)} tokens."
         )
     trainer = trainers.WordPieceTrainer(
         vocab_size=size,
@@ -55,8 +56,7 @@ def learn_vocabulary(texts: Sequence[str], *, size: int) -> list[str]:
 
 
 def training_texts(data_dir: str, *, max_records: int, names: str = RECOMMENDED) -> Iterator[str]:
-    """The biotexts of the dataset's training splits; evenly spaced ones where there are more than
-    max_records.
+    """Yields the biotexts of the training splits, evenly subsampled to about `max_records`.
 
     `names` is as in `record.with_names`.
     """
@@ -70,11 +70,11 @@ def training_texts(data_dir: str, *, max_records: int, names: str = RECOMMENDED)
 
 @command
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Writes the learnt vocabulary, a token a line."""
+    """Writes the learnt vocabulary, one token per line."""
     parser = argparse.ArgumentParser(
         prog="python -m data_pipelines.vocabulary",
-        epilog="Example: python -m data_pipelines.vocabulary --data_dir swissprot --output "
-        "vocab.txt",
+        epilog="Example: "
+        "python -m data_pipelines.vocabulary --data_dir swissprot --output vocab.txt",
         description=__doc__,
     )
     parser.add_argument("--data_dir", required=True, help="a dataset built by data_pipelines.build")
@@ -88,13 +88,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--max_records",
         type=int,
         default=1_000_000,
-        help="records to learn from (default: %(default)s)",
+        help="maximum number of records to learn from (default: %(default)s)",
     )
     parser.add_argument(
         "--names",
         choices=NAMES,
         default=RECOMMENDED,
-        help="names in the texts, as tokenizer.names (default: %(default)s)",
+        help="protein names to use, as in tokenizer.names (default: %(default)s)",
     )
     args = parser.parse_args(arguments)
     with new_file(args.output) as path:
@@ -102,8 +102,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         texts = [text for text in found if text]
         if not texts:
             raise UserError(
-                f"{args.data_dir} has no training record to learn a vocabulary from: build "
-                "it with more entries"
+                f"{args.data_dir} has no training records with text to learn a vocabulary from; "
+                "build it with more entries."
             )
         vocabulary = learn_vocabulary(texts, size=args.size)
         path.write_text("".join(f"{token}\n" for token in vocabulary), encoding="utf-8")

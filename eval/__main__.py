@@ -125,6 +125,15 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
         "docs/data.md",
     )
     built.add_argument(
+        "--labels",
+        nargs="+",
+        type=pathlib.Path,
+        default=[],
+        metavar="FILE",
+        help="with --calibrate: libraries whose ids records state, such as go.obo and enzyme.dat, "
+        "for confidences of their labels",
+    )
+    built.add_argument(
         "--random_weights",
         action="store_true",
         help="also measure the same network with random weights, as a baseline",
@@ -365,7 +374,8 @@ def main(arguments: list[str] | None = None) -> None:
     options = parse_arguments(arguments)
     of_models = ("step", "max_existence", "cache", *controls())
     if options.claims:
-        refuse_unread(options, (*of_models, "set", "calibrate"), owner="commands without --claims")
+        unread = (*of_models, "set", "calibrate", "labels")
+        refuse_unread(options, unread, owner="commands without --claims")
         check_claims(options)
     elif options.calibrate:
         of_evaluations = (
@@ -383,6 +393,8 @@ def main(arguments: list[str] | None = None) -> None:
                 "--benchmarks belongs to evaluations, not to --calibrate; leave it out."
             )
         calibrate(options)
+    elif options.labels:
+        refuse_unread(options, ("labels",), owner="--calibrate")
     elif options.embeddings:
         refuse_unread(options, of_models, owner="--checkpoint")
         evaluate_vectors(options)
@@ -403,10 +415,18 @@ def calibrate(options: argparse.Namespace) -> None:
     # Names that a text tells are no longer `other_names`, by which EC numbers are known.
     data_dir, dataset = built_dataset(options, checkpoint, names=RECOMMENDED)
     dataset = as_read_by(checkpoint, config, dataset)
+    held_out = is_own(checkpoint, data_dir, dataset)
+    if not held_out:
+        tell(
+            f"note: {options.checkpoint} was not trained on {data_dir}, so whether it has learnt "
+            "from these records is not known; confidences may be too high for proteins that are "
+            "new to it."
+        )
     provenance = {
         "checkpoint": str(options.checkpoint),
         "dataset": str(data_dir),
         "dataset_fingerprint": dataset.fingerprint,
+        "held_out_of_training": held_out,
     }
     with claimed(output := options.output or checkpoint / "calibration"):
         model, provenance["step"] = load(checkpoint, options.step)
@@ -418,6 +438,7 @@ def calibrate(options: argparse.Namespace) -> None:
             names=config["tokenizer"]["names"],
             split=options.split,
             pool=options.pool,
+            label_files=options.labels,
             provenance=provenance,
         )
 

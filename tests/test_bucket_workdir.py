@@ -87,7 +87,7 @@ def test_what_the_bucket_refuses_ends_the_run_with_the_steps_before_it_intact(
     assert first == 1
     assert other
     assert f" failed: --workdir={URL} cannot be used (no permission" in last_line(log)
-    assert last_line(log).endswith("run the same line again: it goes on from the last checkpoint.")
+    assert last_line(log).endswith("it goes on from the last checkpoint.")
     assert sealed(gcs) == [2]
     gcs.fault = lambda method, path: None
     assert finish(start(sample_dataset, URL, *options(STEPS), hosts=HOSTS, log=log)) == [0, 0]

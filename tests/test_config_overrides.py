@@ -100,7 +100,7 @@ def test_a_length_in_epochs_replaces_one_in_steps():
         ("--config.sampling.drop_confidence=(9,)", "0, 1, 2, 3, 4, 5"),
         (
             "--config.sampling.sources.swissprot=-1",
-            "sampling.sources.swissprot=-1.0 must be a number from 0",
+            "sampling.sources.swissprot=-1.0 must be a number of at least 0",
         ),
         ("--config.optimizer.learning_rate=nan", "optimizer.learning_rate=nan"),
         ("--config.pda.theta=1.5", "pda.theta=1.5 must be a number from 0 to 1"),
@@ -333,5 +333,5 @@ def test_a_config_is_not_changed_by_the_one_before():
 
 
 def test_of_object_stores_only_google_s_is_known():
-    with pytest.raises(UserError, match="s3://bucket/run .*name one as gs://bucket/folder"):
+    with pytest.raises(UserError, match="s3://bucket/run .*gs://bucket/folder"):
         train.open_workdir("s3://bucket/run")

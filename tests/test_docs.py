@@ -15,7 +15,9 @@ from tests.support.shell_lines import commands, imports_torch, inline_commands, 
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 PYTHON_BLOCK = re.compile(r"```(?:python|diff)\n.*?```", re.DOTALL)
 MARKED = {
-    "network": re.compile(r"pip install|data_pipelines\.download|git clone|gcloud|gs://"),
+    "network": re.compile(
+        r"pip install|data_pipelines\.download|protclip setup|hf download|git clone|gcloud|gs://"
+    ),
     "accelerator": re.compile(r"(?s)configs/protclip_650m(?!.*--aot)|srun"),
 }
 """What a block needs whose lines name these."""
@@ -152,6 +154,7 @@ def is_field(name):
     [
         ("python -m eval --checkpoint runs/demo --no_such_option 1", "--no_such_option"),
         ("python -m protclip_jax.convert hf --protien DIR --output x", "--protien"),
+        ("protclip setup swissprot --modle DIR --output DIR", "--modle"),
         ("python -m benchmarks.build --folder DIR --output x --no_such_option", "--no_such_option"),
     ],
 )

@@ -84,7 +84,7 @@ def test_a_full_disk_is_one_sentence_and_with_more_room_the_same_line_is_done(
         subprocess.run(["mount", "-o", f"remount,size={room}", str(disk)], check=True)
         capsys.readouterr()
         assert main(again) == 1
-        assert "cannot be written (No space left on device); make room or mend" in only_sentence(
+        assert "cannot be written (No space left on device); free some space" in only_sentence(
             capsys.readouterr().err
         )
         left = [

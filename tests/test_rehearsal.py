@@ -70,9 +70,7 @@ def test_the_commands_run_on_a_miniature_in_their_order(folder):
 
 def test_a_step_that_needs_more_memory_than_there_is_is_not_started(tmp_path):
     step = rehearsal.Step("training", "nothing", [], needs_gib=1e6)
-    with pytest.raises(
-        RunError, match=r"training needs about 1000000.0 GiB and [\d.]+ GiB are available"
-    ):
+    with pytest.raises(RunError, match=r"training needs about 1000000.0 GiB, .*[\d.]+ GiB"):
         rehearsal.measured(step)
 
 

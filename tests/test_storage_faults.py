@@ -77,7 +77,7 @@ def test_a_file_damaged_after_opening_ends_the_run_in_one_sentence(
     (chosen,) = folder.glob("*trembl_c2_r2*")
     vocabulary = sample_dataset / "vocab.txt"
     assert read_for_ever(folder, vocabulary, workers, meanwhile=lambda: damage(chosen)) == 2
-    assert f"the dataset's file {chosen} is damaged or gone (" in only_sentence(
+    assert f"the dataset's file {chosen} is damaged or missing (" in only_sentence(
         capfd.readouterr().err
     )
 
@@ -161,7 +161,9 @@ def test_a_disk_that_fills_up_ends_the_run_and_with_more_room_it_goes_on(run, fi
     code, log = run(disk / "run")
     assert code == 1
     told = only_sentence(log)
-    assert f"--workdir={disk}/run cannot be written (No space left on device); make room" in told
+    assert (
+        f"--workdir={disk}/run cannot be written (No space left on device); free some space" in told
+    )
     assert checksums.find_damage(disk / "run/checkpoints/2") is None
     assert runs.saved_steps(disk / "run") == [2]
 

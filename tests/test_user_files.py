@@ -68,7 +68,7 @@ def checkpoint(tmp_path_factory):
 def assert_kept(main, arguments, folder, output, existing, capsys):
     (folder / existing).write_text("mine")
     assert main([*arguments, "--output", str(folder / output)]) == 2
-    assert f"{folder / existing} exists; remove it or name another --output." in only_sentence(
+    assert f"{folder / existing} exists; remove it or choose another --output." in only_sentence(
         capsys.readouterr().err
     )
     assert [path.name for path in folder.iterdir()] == [existing]

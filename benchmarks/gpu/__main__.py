@@ -1,19 +1,19 @@
-"""What a person with one GPU measures once, in at most eight minutes: parity, rates, memory and a
-profile, as JSON.
+"""Measures one GPU in at most eight minutes: parity, rates, memory and a profile, as JSON.
 
-    pip install -c constraints.txt -e '.[gpu]'          # Python 3.12 and a CUDA driver; no data, no
-    weights python -m benchmarks.gpu [--output gpu-results]
+    pip install -c constraints.txt -e '.[gpu]'
+    python -m benchmarks.gpu [--output gpu-results]
 
-Parts, each in a process of its own, so that one that fails takes nothing from the others:
+Needs Python 3.12 and a CUDA driver, but no data and no weights. Each part runs in a separate
+process, so that a failure does not affect the others:
 
-- parity     every attention against dense on the device: values, gradients, leaks between segments
-- steps      real protein tokens/s and MFU, MLM alone and all objectives; a profile of one step
-- memory     of the real training step, against what `train.py --aot` says of it
+- parity     every attention backend against dense: values, gradients, leaks between segments
+- steps      real protein tokens/s and MFU, for MLM alone and all objectives; a profile of one step
+- memory     of the real training step, compared with the prediction of `train.py --aot`
 - embedding  real tokens/s of embeddings in float32 and bfloat16
-- tiles      the kernels' blocks of 64 tokens against blocks of 128
+- tiles      kernel blocks of 64 tokens against blocks of 128
 
-Prints a line a part and writes FOLDER/results.json. Ends with 1 where parity fails or a part does.
-`--scale tiny` runs everything in small on any machine, and measures nothing.
+Prints a line per part and writes FOLDER/results.json. Exits with 1 if parity fails or a part does.
+`--scale tiny` runs a small version on any machine, which measures nothing.
 """
 
 import argparse
@@ -32,14 +32,14 @@ from protclip_jax.config.build import own_target
 ROOT = pathlib.Path(__file__).parents[2]
 PARTS = ("parity", "steps", "memory", "embedding", "tiles")
 LIMIT = 480
-"""Seconds of all parts together."""
+"""Time limit for all parts together, in seconds."""
 
 TARGETS = {"mlm_tokens_per_second": 96_000, "all_objectives_mfu": 0.45}
-"""On one H200."""
+"""Targets for one H200."""
 
 
 def measure_part(name: str, scale: str, folder: pathlib.Path) -> dict:
-    """One part, in this process."""
+    """Runs one part in this process."""
     part = importlib.import_module(f"benchmarks.gpu.{name}")
     if name == "steps":
         return part.measure(SCALES[scale], folder / "profile")
@@ -47,7 +47,7 @@ def measure_part(name: str, scale: str, folder: pathlib.Path) -> dict:
 
 
 def run_part(name: str, scale: str, folder: pathlib.Path, seconds: float) -> dict:
-    """One part in a process of its own; of one that fails or takes longer, why."""
+    """Runs one part in a separate process; reports the cause if it fails or times out."""
     if seconds < 20:
         return {"failed": "no time left"}
     command = [sys.executable, "-m", "benchmarks.gpu", "--part", name, "--scale", scale]
@@ -65,12 +65,12 @@ def run_part(name: str, scale: str, folder: pathlib.Path, seconds: float) -> dic
     except subprocess.TimeoutExpired:
         return {"failed": f"took longer than {seconds:.0f} s"}
     if done.returncode:
-        return {"failed": f"ended with {done.returncode}; see {log}"}
+        return {"failed": f"exit code {done.returncode}; see {log}"}
     return json.loads(done.stdout.splitlines()[-1])
 
 
 def verdicts(found: dict) -> dict:
-    """The targets against what was measured; None where a part is missing."""
+    """The measurements for which there are targets; None if a part is missing."""
     steps, memory = found["steps"], found["memory"]
     mlm, everything = (steps.get(name, {}) for name in ("packed, MLM alone", "packed"))
     aot, program = memory.get("aot_bytes"), memory.get("program_bytes")
@@ -84,7 +84,7 @@ def verdicts(found: dict) -> dict:
 
 
 def measure_all(scale: str, folder: pathlib.Path) -> dict:
-    """All parts in turn, one line each."""
+    """Runs all parts in turn and prints a line for each."""
     end, found = time.monotonic() + LIMIT, {}
     for name in PARTS:
         found[name] = run_part(name, scale, folder, end - time.monotonic())
@@ -93,12 +93,18 @@ def measure_all(scale: str, folder: pathlib.Path) -> dict:
 
 
 def main() -> int:
+    """Runs the benchmark with the options of the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--output", type=pathlib.Path, default=pathlib.Path("gpu-results"))
-    parser.add_argument("--scale", choices=SCALES, default="full")
-    parser.add_argument("--part", choices=PARTS, help="that part alone, as JSON on stdout")
+    parser.add_argument(
+        "--output",
+        type=pathlib.Path,
+        default=pathlib.Path("gpu-results"),
+        help="folder for the results (default: %(default)s)",
+    )
+    parser.add_argument("--scale", choices=SCALES, default="full", help="(default: %(default)s)")
+    parser.add_argument("--part", choices=PARTS, help="run only this part; JSON on stdout")
     arguments = parser.parse_args()
     folder = arguments.output.resolve()
     folder.mkdir(parents=True, exist_ok=True)
@@ -109,15 +115,12 @@ def main() -> int:
     report = {"device": device(), **found, "verdicts": verdicts(found)}
     (folder / "results.json").write_text(json.dumps(report, indent=2) + "\n")
     print(json.dumps(report["verdicts"], indent=2))
-    return (
-        0
-        if found["parity"].get("well") and not any("failed" in part for part in found.values())
-        else 1
-    )
+    failed = any("failed" in part for part in found.values())
+    return int(failed or not found["parity"].get("well"))
 
 
 def device() -> dict:
-    """The device and the versions that were measured."""
+    """The measured device and versions."""
     target = own_target()
     return {
         "platform": target.platform,

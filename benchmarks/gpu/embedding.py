@@ -1,4 +1,4 @@
-"""Embeddings of proteins: real tokens a second of `ProtCLIP.represent`, with random weights."""
+"""Protein embeddings: real tokens per second of `ProtCLIP.represent` with random weights."""
 
 import statistics
 import time
@@ -20,7 +20,7 @@ MEDIAN, SIGMA, SHORTEST, LONGEST = 300, 0.6, 50, 1022
 
 
 def measure(scale: Scale) -> dict:
-    """Tokens a second in float32, which is the default, and in bfloat16."""
+    """Measures tokens per second in float32, the default, and bfloat16."""
     proteins = sequences(scale.proteins)
     tokens = sum(map(len, proteins)) + 2 * len(proteins)
     found = {"proteins": len(proteins), "tokens": tokens}
@@ -33,14 +33,14 @@ def measure(scale: Scale) -> dict:
 
 
 def timed(model: ProtCLIP, proteins: list[str]) -> float:
-    """Seconds of all proteins, from strings to arrays on the host."""
+    """Seconds to embed all proteins, from strings to arrays on the host."""
     start = time.perf_counter()
     model.represent(proteins, kinds=["mean"])
     return time.perf_counter() - start
 
 
 def sequences(count: int) -> list[str]:
-    """Random proteins of UniProt's lengths."""
+    """Generates random proteins with UniProt's lengths."""
     rng = np.random.default_rng(0)
     drawn = rng.lognormal(np.log(MEDIAN), SIGMA, count)
     lengths = np.clip(drawn, SHORTEST, LONGEST).astype(int)
@@ -49,7 +49,7 @@ def sequences(count: int) -> list[str]:
 
 
 def random_model(size: str, dtype: str) -> ProtCLIP:
-    """A protein tower of that size alone."""
+    """A random model with only a protein tower of the given size."""
     num_layers, hidden_size, num_heads = SIZES[size]
     tower = {
         "num_layers": num_layers,

@@ -1,5 +1,4 @@
-"""The memory of the real training step on this device, against what `train.py --aot` says of it
-without one."""
+"""Memory of the real training step on this device, compared with `train.py --aot`'s prediction."""
 
 import json
 import os
@@ -24,7 +23,7 @@ CONFIGS = {"full": protclip_650m_gpu, "tiny": quickstart}
 
 
 def measure(scale: Scale) -> dict:
-    """Bytes by `--aot`, by the compiler on the device, and at most in use in a step."""
+    """Bytes predicted by `--aot`, by the compiler on the device, and peak use in a step."""
     name = "full" if scale.protein == "650m" else "tiny"
     config = CONFIGS[name].get_config()
     config.model.remat = scale.remat
@@ -53,12 +52,12 @@ def of_device(config) -> dict:
 
 
 def zeros(like: jax.ShapeDtypeStruct) -> jax.Array:
-    """Of that shape, where it is to lie."""
+    """Zeros with the shape, dtype and sharding of `like`."""
     return jnp.zeros(like.shape, like.dtype, device=like.sharding)
 
 
 def of_aot(topology: str, config: str, remat: str) -> int:
-    """What `--aot` says, in a process that sees no GPU."""
+    """The prediction of `--aot`, from a process that sees no GPU."""
     command = [sys.executable, "train.py", "--config", config, f"--aot={topology}"]
     done = subprocess.run(
         [*command, f"--config.model.remat={remat}"],
@@ -68,12 +67,12 @@ def of_aot(topology: str, config: str, remat: str) -> int:
         text=True,
     )
     if done.returncode not in (0, 1):
-        raise SystemExit(f"{' '.join(command)} ended with {done.returncode}")
+        raise SystemExit(f"{' '.join(command)} failed with exit code {done.returncode}")
     return json.loads(done.stdout)["hbm_bytes_per_device"]
 
 
 def described_kind() -> str | None:
-    """The device's name in `chips.GPUS`; of several, that with the nearest memory."""
+    """The device's name in `chips.GPUS`; among several, the one with the closest memory size."""
     device = jax.devices()[0]
     limit = (device.memory_stats() or {}).get("bytes_limit", 0)
     kinds = [kind for kind, gpu in GPUS.items() if re.match(rf"{gpu.name}\b", device.device_kind)]

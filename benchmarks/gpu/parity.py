@@ -1,5 +1,4 @@
-"""Every attention that the device runs against dense on it: values, gradients, and what leaks
-between segments."""
+"""Compares every attention backend of the device with dense: values, gradients, segment leaks."""
 
 import functools
 
@@ -14,13 +13,12 @@ from protclip_jax.attention.registry import BACKENDS
 from protclip_jax.config.build import own_target
 
 TOLERANCE = {"float32": 1e-2, "bfloat16": 5e-2}
-"""Of the largest value. Dense products of float32 are TF32 on GPUs unless JAX is told otherwise."""
+"""Maximum error relative to the largest value; GPUs compute float32 dense products in TF32."""
 DIM = 64
 
 
 def measure(scale: Scale) -> dict:
-    """By dtype and backend: the largest errors, as parts of dense's largest value, and whether
-    all is well."""
+    """Largest errors by dtype and backend, relative to dense's largest value, and a verdict."""
     found = {}
     for dtype in TOLERANCE:
         for name, backend in BACKENDS.items():
@@ -33,7 +31,7 @@ def measure(scale: Scale) -> dict:
 
 
 def compare(name: str, dtype: str, scale: Scale) -> dict[str, float]:
-    """Errors of one backend against dense, and what of a changed segment others see."""
+    """Errors of one backend against dense, and the effect of a changed segment on others."""
     rng = np.random.default_rng(0)
     ids = packed_ids(rng, rows=2, length=scale.tokens, median=max(8, scale.tokens // 7))
     shape = (*ids.shape, scale.heads, DIM)
@@ -65,6 +63,6 @@ def value_and_gradients(name, q, k, v, cotangent, ids):
 
 
 def largest_error(found: jax.Array, expected: jax.Array) -> float:
-    """As a part of the largest expected value."""
+    """The largest error, relative to the largest expected value."""
     found, expected = (np.asarray(x, np.float32) for x in (found, expected))
     return float(np.abs(found - expected).max() / np.abs(expected).max())

@@ -1,4 +1,4 @@
-"""How large everything is that the GPU benchmark measures."""
+"""Sizes of everything that the GPU benchmark measures."""
 
 import argparse
 from typing import NamedTuple
@@ -15,19 +15,20 @@ class Scale(NamedTuple):
     text: str
     dtype: str
     pairs: int
-    """Of a timed step."""
+    """Pairs of a timed step."""
     remat: str
     repeats: int
     tokens: int
-    """Of a row in parity and tiles."""
+    """Tokens per row in parity and tiles."""
     heads: int
     proteins: int
-    """That are embedded."""
+    """Number of proteins to embed."""
 
     def step_arguments(self) -> argparse.Namespace:
-        """As `benchmarks/train_step.py` takes them."""
+        """The sizes as options of `benchmarks/train_step.py`."""
         if self.remat not in REMAT_POLICIES:
-            raise ValueError(f"unknown remat '{self.remat}'")
+            expected = ", ".join(REMAT_POLICIES)
+            raise ValueError(f"unknown remat '{self.remat}'; expected {expected}")
         return argparse.Namespace(
             protein=self.protein,
             text=self.text,
@@ -44,4 +45,4 @@ SCALES = {
     "full": Scale("650m", "base", "bfloat16", 88, "full", 5, 2048, 20, 2000),
     "tiny": Scale("8m", "small", "float32", 4, "none", 1, 128, 2, 4),
 }
-"""`tiny` is for a CPU: it shows that the benchmark runs, and measures nothing."""
+"""`tiny` is for CPUs: it checks that the benchmark runs, and measures nothing."""

@@ -1,5 +1,4 @@
-"""Training steps: real tokens/s and MFU of MLM alone and of all objectives, and a profile of the
-latter."""
+"""Training steps: real tokens/s and MFU for MLM alone and all objectives, and a profile."""
 
 import pathlib
 import statistics
@@ -14,11 +13,11 @@ MEASURED = ("packed, MLM alone", "packed")
 
 
 def measure(scale: Scale, profile: pathlib.Path | None = None) -> dict:
-    """By variant, the figures of `benchmarks/train_step.py` and the memory."""
+    """Maps variants to the figures of `benchmarks/train_step.py` and the memory use."""
     found = {}
     for name in MEASURED:
         step = Step(VARIANTS[name], scale.step_arguments())
-        # The first runs tune what the compiler left open.
+        # The first run autotunes what the compiler left open.
         step.seconds()
         seconds = [step.seconds() for _ in range(scale.repeats)]
         figures = step.figures(seconds)

@@ -1,4 +1,4 @@
-"""The kernels' blocks of 64 tokens against blocks of 128, on one packed row of proteins."""
+"""Compares kernel blocks of 64 and 128 tokens on packed rows of proteins."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -18,7 +18,7 @@ DIM, ROWS = 64, 8
 
 
 def measure(scale: Scale) -> dict:
-    """Milliseconds of each division; {} where the device has no Triton."""
+    """Milliseconds for each block shape; {} if the device has no Triton."""
     if BACKENDS["triton"].lacking(own_target(), "bfloat16"):
         return {}
     rng = np.random.default_rng(0)
@@ -27,7 +27,7 @@ def measure(scale: Scale) -> dict:
     *qkv, cotangent = (jnp.asarray(rng.standard_normal(shape), "bfloat16") for _ in range(4))
     compiled = {}
     for name, tiles in TILES.items():
-        # Traced under the name at the first call.
+        # The backend is looked up by name when the function is traced, at the first call.
         BACKENDS["triton"] = Triton(tiles=tiles)
         compiled[name] = passes("triton", qkv, cotangent, ids, ids)["forward_backward"]
         compiled[name]()

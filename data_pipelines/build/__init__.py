@@ -1,1 +1,1 @@
-"""The steps of `python -m data_pipelines.build` and its two drivers, `local` and `beam`."""
+"""Steps and drivers (`local`, `beam`) of `python -m data_pipelines.build`."""

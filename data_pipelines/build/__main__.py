@@ -1,15 +1,15 @@
-"""Builds ProtAnno, a TFDS dataset, from UniProt files: read → validate → deduplicate → exclude →
-cluster → split → write.
+"""Builds the ProtAnno dataset (in TFDS format) from UniProt files.
 
-The steps are functions of records and of groups of records (`reading`, `group` and `steps` of
-`building`), which two drivers run: `local` in processes of this machine, `beam` as Apache Beam
-pipelines. A split's records lie in the order of their sequences' hashes, so that the dataset
-depends neither on the order of the input nor on the driver or its workers.
+The steps are: read → validate → deduplicate → exclude → cluster → split → write. They are functions
+of records and of groups of records (modules `reading`, `group` and `steps`). Two drivers run them:
+`local` in processes on this machine, `beam` as Apache Beam pipelines. Records of a split are
+ordered by the hash of their sequence, so the dataset depends neither on the order of the input nor
+on the driver or its workers.
 
-A built folder also holds `rejects.jsonl` (entries that gave no record), `merged.tsv.gz` (entries of
-a sequence that another one's record has: accession, source, and those of the record) and
-`excluded.tsv` (records left out, with the benchmark files that hold their sequence), so that
-every entry read is either in the dataset or in one of them.
+Every entry read is either in the dataset or in one of three files of the built folder:
+`rejects.jsonl` has entries that gave no record. `merged.tsv.gz` has entries whose sequence another
+record has: accession, source, and those of the record. `excluded.tsv` has records left out, and the
+benchmark files that contain their sequence.
 """
 
 import argparse
@@ -43,41 +43,42 @@ from data_pipelines.protanno import dataset as protanno
 from data_pipelines.protanno.clusters import HELD_OUT, split_name
 from data_pipelines.protanno.questions import SAID_FILE, save_questions
 from data_pipelines.readers.source_formats import DESCRIPTION
-from data_pipelines.readers.uniprot.lab_jsonl import unread
+from data_pipelines.readers.uniprot.lab_jsonl import ignored_field
 from data_pipelines.report.page import write_report
 
 SMALL_BYTES = 16 << 20
-"""Inputs that are smaller in all are read in one process unless told otherwise: starting others
-would take longer."""
+"""Inputs smaller than this in total are read in one process by default; more take longer."""
 
 MINHASH, NONE = "minhash", "none"
 
 RANDOM_TEST_FRACTION = 0.02
-"""Of the records that clusters leave for training, those held out at random; without clusters
-`test` is random itself."""
+"""Default share of training records to hold out at random.
+
+It applies only with clusters; without clusters, `test` is already random.
+"""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Options:
-    """What to build: all that shows in the dataset.
+    """All build options that affect the dataset.
 
     Attributes:
-      inputs: source files, of the formats in `SOURCE_FORMATS`.
+      inputs: source files, in the formats of `SOURCE_FORMATS`.
       clusters: a file of similarity clusters, see `read_clusters`.
-      cluster_field: the field of a lab's JSON lines that names each entry's similarity cluster.
-      cluster: `minhash` finds similarity clusters by itself, `none` has each sequence on its own
-        (but for the others).
-      exclude_fasta: FASTA files of sequences that no record may have.
+      cluster_field: the field of a lab's JSON lines with each entry's similarity cluster.
+      cluster: `minhash` computes similarity clusters, `none` treats each sequence as its own
+        cluster (unless one of the other options gives clusters).
+      exclude_fasta: FASTA files of sequences to leave out.
       exclude_entries: fields of a lab's JSON lines that mark such sequences, see `read_marked`.
       validation_fraction, test_fraction: shares of the clusters to hold out.
-      random_test_fraction: share of the other records to hold out one by one; None =
+      random_test_fraction: share of the remaining records to hold out individually; None =
         `RANDOM_TEST_FRACTION` if there are clusters, else 0.
-      identities: how near held-out records are to training records, see
+      identities: similarities of held-out to training records, see
         `nearest_training.read_identities`.
-      max_rejected_fraction: of the entries; more of them fail the build.
+      max_rejected_fraction: maximum share of rejected entries; the build fails above it.
       questions: a file of questions about single properties, see `read_questions`.
-      accept_doubtful: builds even where most sequences look like nucleotides.
-      skip_overlap: leaves out how many held-out records have a relative in training.
+      accept_doubtful: builds even if most sequences look like nucleotides.
+      skip_overlap: skips counting held-out records with a relative in training.
     """
 
     inputs: tuple[Path, ...]
@@ -102,42 +103,43 @@ class Options:
             and self.validation_fraction + self.test_fraction < 1
         ):
             raise UserError(
-                f"--validation_fraction {self.validation_fraction} and --test_fraction "
-                f"{self.test_fraction} must be at least 0 "
-                f"and together below 1, --max_rejected_fraction {self.max_rejected_fraction} "
-                "must be from 0 to 1"
+                f"invalid fractions: --validation_fraction {self.validation_fraction} and "
+                f"--test_fraction {self.test_fraction} must be at least 0 and together below 1; "
+                f"--max_rejected_fraction {self.max_rejected_fraction} must be from 0 to 1."
             )
         if not 0 <= (self.random_test_fraction or 0) < 1:
             raise UserError(
-                f"--random_test_fraction {self.random_test_fraction} must be at least 0 and below 1"
+                f"invalid --random_test_fraction {self.random_test_fraction}; "
+                "expected at least 0 and below 1."
             )
         ways = {
             "--clusters": self.clusters,
             "--cluster_field": self.cluster_field,
             "--cluster": self._found,
         }
-        if len(given := [f"{option} {value}" for option, value in ways.items() if value]) > 1:
-            raise UserError(f"{' and '.join(given)} are two ways to cluster; choose one")
+        given = [f"{option} {value}" for option, value in ways.items() if value]
+        if len(given) > 1:
+            raise UserError(f"{' and '.join(given)} both define clusters; choose one.")
 
     @property
     def _found(self) -> str | None:
-        """How clusters are found by the build itself, if they are."""
+        """The method by which the build itself finds clusters, if any."""
         return None if self.cluster == NONE else self.cluster
 
     @property
     def clustered(self) -> bool:
-        """Whether records lie in clusters that are held out whole."""
+        """Whether records belong to clusters that are held out whole."""
         return bool(self.clusters or self.cluster_field or self._found)
 
     @property
     def fields(self) -> set[str]:
-        """The fields of a lab's JSON lines that say how to build."""
+        """The fields of a lab's JSON lines that control the build."""
         marks = {mark.partition("=")[0] for mark in self.exclude_entries}
         return marks | ({self.cluster_field} if self.cluster_field else set())
 
     @property
     def fractions(self) -> dict[str, float]:
-        """The shares to hold out, as keyword arguments."""
+        """The shares to hold out, as keyword arguments of `split_codes`."""
         by_default = RANDOM_TEST_FRACTION if self.clustered else 0.0
         random = by_default if self.random_test_fraction is None else self.random_test_fraction
         return {
@@ -147,28 +149,23 @@ class Options:
         }
 
     def cluster_units(self) -> ClusterUnits:
-        """The similarity clusters that a file or a field names."""
+        """Reads the similarity clusters from a file or a field."""
         if self.cluster_field:
             return read_cluster_field(self.inputs, self.cluster_field)
         return read_clusters(self.clusters) if self.clusters else NO_CLUSTERS
 
     def excluded(self) -> dict[int, tuple[str, ...]]:
-        """The keys of sequences that no record may have, each with the files and fields that say
-        so."""
-        by_file, by_field = (
-            read_excluded(self.exclude_fasta),
-            read_marked(self.inputs, self.exclude_entries),
-        )
-        return {
-            key: (*by_file.get(key, ()), *by_field.get(key, ()))
-            for key in [*by_file, *(by_field.keys() - by_file.keys())]
-        }
+        """Maps the keys of sequences to leave out to the files and fields that list them."""
+        by_file = read_excluded(self.exclude_fasta)
+        by_field = read_marked(self.inputs, self.exclude_entries)
+        keys = [*by_file, *(by_field.keys() - by_file.keys())]
+        return {key: (*by_file.get(key, ()), *by_field.get(key, ())) for key in keys}
 
     def grouping(self) -> Grouping:
-        """Reads the files that say how to group.
+        """Reads the files that control grouping.
 
         Raises:
-          UserError: one cannot be read.
+          UserError: a file cannot be read.
         """
         asked, said = read_questions(self.questions) if self.questions else ({}, {})
         return Grouping(
@@ -181,39 +178,42 @@ class Options:
 
 
 class Runner(Protocol):
-    """A driver: what computes the steps, and where."""
+    """A driver, which runs the steps."""
 
     def read(
         self, inputs: Sequence[Path], folder: WorkFolder, *, rejects: Path
     ) -> tuple[counts.InputCounts, counts.Grouped, int]:
-        """Reads and groups all inputs and lists the rejects. Returns the counts, and the number
-        of ranges in the folder."""
+        """Reads and groups all inputs and writes the rejects.
+
+        Returns:
+          The counts of input and groups, and the number of hash ranges in the folder.
+        """
 
     def map(self, function: Callable, tasks: Iterable) -> Iterator:
-        """The results of a function of each task, in the order of the tasks."""
+        """Applies a function to each task and yields the results in task order."""
 
 
 def build(options: Options, directory: Path, *, runner: Runner) -> dict:
-    """Builds into an existing folder and returns what `statistics.json` holds.
+    """Builds a dataset in an existing folder and returns the content of `statistics.json`.
 
     Raises:
-      UserError: an input is unreadable, too many entries are rejected, or no record is left.
+      UserError: an input is unreadable, too many entries are rejected, or no record remains.
     """
-    # Of a name of its own: a process that outlives a killed build must not write into the next one.
+    # The name is unique: a process that outlives a killed build must not write into the next one.
     work = Path(tempfile.mkdtemp(prefix="work-", dir=directory))
     grouping = options.grouping()
     folder = work_folder.prepare(work, grouping, inputs=options.inputs)
     rejects = directory / "rejects.jsonl"
     reading, grouped, ranges = runner.read(options.inputs, folder, rejects=rejects)
     for field in options.fields:
-        del reading.omitted[unread(field)]
+        del reading.omitted[ignored_field(field)]
     check_rejects(reading, rejects=rejects, limit=options.max_rejected_fraction)
     if not options.accept_doubtful:
         refuse_doubtful(reading)
     if not grouped.records:
         raise UserError(
-            f"no record is left: all {reading.records} have sequences of --exclude_fasta or "
-            "--exclude_entries"
+            f"no records remain: --exclude_fasta and --exclude_entries match all {reading.records} "
+            "records; exclude fewer sequences."
         )
     with (
         open(directory / "merged.tsv.gz", "wb") as raw,
@@ -226,16 +226,14 @@ def build(options: Options, directory: Path, *, runner: Runner) -> dict:
     by_file = bool(options.clusters or options.cluster_field)
     if options.clusters and grouped.unclustered == grouped.records:
         raise UserError(
-            f"{options.clusters} names none of the {grouped.records} records by its "
-            "accession, so that nothing would be held "
-            "together. CD-HIT cuts names unless it runs with -d 0; the names must be those "
-            "of the input."
+            f"{options.clusters} has the accessions of none of the {grouped.records} records, so "
+            "none would stay together; its names must be the accessions of the input (CD-HIT "
+            "truncates names unless it runs with -d 0)."
         )
     if options.questions and not grouped.answering:
         raise UserError(
-            f"{options.questions} names none of the {grouped.records} records by its "
-            "accession; the accessions must be those "
-            "of the input."
+            f"{options.questions} has the accessions of none of the {grouped.records} records; use "
+            "the accessions of the input."
         )
     if options.cluster == MINHASH:
         steps.join_similar(folder, ranges, ordered_map=runner.map)
@@ -283,38 +281,34 @@ def build(options: Options, directory: Path, *, runner: Runner) -> dict:
 
 
 def check_rejects(reading: counts.InputCounts, *, rejects: Path, limit: float) -> None:
-    """Raises a UserError if more than a share `limit` of the entries gave no record, or all of
-    them."""
+    """Raises UserError if a share above `limit`, or all, of the entries were rejected."""
     if not reading.records or reading.rejected > limit * reading.entries:
         with open(rejects, encoding="utf-8") as file:
             example = next(file, "").strip()
         raise UserError(
             f"{reading.rejected} of {reading.entries} entries were rejected, more than "
-            "allowed; mend the input. "
-            f"The first: {example}"
+            f"--max_rejected_fraction allows; fix the input. First reject: {example}"
         )
 
 
 def refuse_doubtful(reading: counts.InputCounts) -> None:
-    """Raises a UserError if most records look like something else than proteins."""
+    """Raises UserError if most records do not look like proteins."""
     if most := commonest_of_most(reading.doubted, reading.records):
         what, count = most
         raise UserError(
-            f"{count} of {reading.records} sequences look like {what}, not like proteins; "
-            "translate them first, or pass "
-            "--accept_doubtful to build from them as they are"
+            f"{count} of {reading.records} sequences look like {what}, not proteins; translate "
+            "them first, or pass --accept_doubtful to build from them anyway."
         )
 
 
 def provenance(options: Options) -> dict:
-    """What a dataset is made of and how: names, sizes, digests and UniProt releases of the
-    files, and the options."""
+    """Describes a dataset's origin: names, sizes, digests, UniProt releases, and the options."""
     result = {
-        "inputs": [_fingerprint(path) for path in options.inputs],
+        "inputs": list(map(_fingerprint, options.inputs)),
         "clusters": options.clusters and _fingerprint(options.clusters),
         "cluster_field": options.cluster_field,
         "identities": options.identities and _fingerprint(options.identities),
-        "exclude_fasta": [_fingerprint(path) for path in options.exclude_fasta],
+        "exclude_fasta": list(map(_fingerprint, options.exclude_fasta)),
         "exclude_entries": list(options.exclude_entries),
         "questions": options.questions and _fingerprint(options.questions),
         **options.fractions,
@@ -324,8 +318,10 @@ def provenance(options: Options) -> dict:
 
 
 def _fingerprint(path: Path) -> dict:
-    """Of a file that `data_pipelines.download` fetched also the release, which UniProt's files
-    do not tell themselves."""
+    """Identifies a file by name, size and digest, and by its release if it was downloaded here.
+
+    UniProt's files do not contain their release; `data_pipelines.download` records it.
+    """
     digest = file_sha256(path)
     notes = read_notes(provenance_path(path))
     known = (
@@ -337,13 +333,11 @@ def _fingerprint(path: Path) -> dict:
 
 
 def summary(result: Mapping) -> str:
-    """A table of the counts."""
+    """Formats the counts as a table for the terminal."""
     held_out = {name: result["splits"][name] for name in HELD_OUT if name in result["splits"]}
     rows = [("cluster", "records", "training")]
-    rows += [
-        (cluster, str(size), str(result["splits"].get(split_name(cluster), 0)))
-        for cluster, size in result["clusters"].items()
-    ]
+    for cluster, size in result["clusters"].items():
+        rows.append((cluster, str(size), str(result["splits"].get(split_name(cluster), 0))))
     rows.append(("all", str(result["records"]), str(result["records"] - sum(held_out.values()))))
     lines = [f"{cluster:<20}{size:>12}{training:>12}" for cluster, size, training in rows]
     lines.append(
@@ -359,41 +353,34 @@ def summary(result: Mapping) -> str:
         f"left out {count} times: {what}" for what, count in result["omitted_features"].items()
     ]
     for what, count in result["doubtful_records"].items():
-        lines.append(
-            f"{count} of {result['entries'] - result['rejected']} sequences look like "
-            f"{what}, not like proteins"
-        )
+        sequences = result["entries"] - result["rejected"]
+        lines.append(f"{count} of {sequences} sequences look like {what}, not proteins")
     for name, sequences in result["exclude_fasta_sequences"].items():
         found = result["excluded_by_file"].get(name, 0)
         shown = f"{found} of its {sequences} sequences were in the input and are left out"
-        marked = f"{found} records are left out, of {sequences} sequences that it marks"
+        marked = f"{found} records are left out, with {sequences} marked sequences"
         lines.append(
             f"{name}: {marked if name in result['provenance']['exclude_entries'] else shown}"
         )
     if "questions" in result:
         asked = sum(result["questions"].values())
         lines.append(
-            f"{result['records_that_answer']} of {result['records']} records answer some of "
-            f"{asked} questions"
+            f"{result['records_that_answer']} of {result['records']} records "
+            f"answer some of the {asked} questions"
         )
     for name, found in result.get("overlap", {}).items():
-        lines.append(
-            f"{name}: {found['related']} of {found['sampled']} looked up have a relative in "
-            "training"
-        )
+        checked = f"{found['related']} of {found['sampled']} checked records"
+        lines.append(f"{name}: {checked} have a relative in training")
         if found["related_without_text"]:
-            lines.append(
-                f"{name}: {found['related_without_text']} have one among the training "
-                "records without text"
-            )
+            bare = found["related_without_text"]
+            lines.append(f"{name}: {bare} have one among the training records without text")
     for what, count in result.get("identities", {}).items():
         lines.append(f"identities: {count} {what.replace('_', ' ')}")
     return "\n".join(lines)
 
 
 def usable_cores(inputs: Sequence[Path]) -> int:
-    """How many processes to use by default: one for small inputs, else one for each core that
-    this process may use."""
+    """The default number of processes: one for small inputs, else one per usable core."""
     size = sum(path.stat().st_size for path in inputs if path.is_file())
     return 1 if size < SMALL_BYTES else len(os.sched_getaffinity(0))
 
@@ -412,7 +399,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         **args,
     )
     if workers is not None and workers < 1:
-        raise UserError(f"--workers is {workers}; give at least 1")
+        raise UserError(f"--workers {workers} must be at least 1.")
     with (
         new_folder(output) as directory,
         _runner(
@@ -428,7 +415,7 @@ def _runner(
 ) -> contextlib.AbstractContextManager[Runner]:
     if name == "local":
         return local_runner(workers or usable_cores(options.inputs))
-    # Here, as the package is no requirement.
+    # Imported here because apache-beam is optional.
     from data_pipelines.build.beam import beam_runner
 
     return beam_runner(beam_options, shared=directory)
@@ -437,8 +424,8 @@ def _runner(
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m data_pipelines.build",
-        epilog="Example: python -m data_pipelines.build --input uniprot_sprot.dat.gz --output "
-        "swissprot",
+        epilog="Example: "
+        "python -m data_pipelines.build --input uniprot_sprot.dat.gz --output swissprot",
         description=__doc__.partition("\n\n")[0],
     )
     add = parser.add_argument
@@ -449,23 +436,23 @@ def _parser() -> argparse.ArgumentParser:
         required=True,
         help=f"source files, plain or .gz: {DESCRIPTION}",
     )
-    add("--output", type=Path, required=True, help="the dataset's folder, new or empty")
+    add("--output", type=Path, required=True, help="folder for the dataset, new or empty")
     add(
         "--clusters",
         type=Path,
-        help="similarity clusters (TSV of cluster id and accession, or CD-HIT's .clstr), held out "
-        "whole",
+        help="file of similarity clusters, which are held out whole: TSV of cluster id and "
+        "accession, or CD-HIT's .clstr",
     )
     add(
         "--cluster_field",
         metavar="FIELD",
-        help="take similarity clusters from this field of a lab's JSON lines",
+        help="read similarity clusters from this field of a lab's JSON lines",
     )
     add(
         "--cluster",
         choices=(NONE, MINHASH),
         default=NONE,
-        help="find similarity clusters by k-mer MinHash (default: none)",
+        help="how to find similarity clusters: k-mer MinHash or not at all (default: %(default)s)",
     )
     add(
         "--exclude_fasta",
@@ -473,43 +460,51 @@ def _parser() -> argparse.ArgumentParser:
         nargs="+",
         default=[],
         metavar="FASTA",
-        help="leave out every sequence that is in these",
+        help="leave out all sequences in these files",
     )
     add(
         "--exclude_entries",
         nargs="+",
         default=[],
         metavar="FIELD[=VALUE]",
-        help="leave out a lab's JSON entries of which the field is true, or is or holds the value",
+        help="leave out a lab's JSON entries whose field is true, or equals or contains the value",
     )
     share = {"type": float, "metavar": "F"}
     add(
-        "--validation_fraction", default=0.05, **share, help="of the clusters (default %(default)s)"
+        "--validation_fraction",
+        default=0.05,
+        **share,
+        help="share of the clusters (default: %(default)s)",
     )
-    add("--test_fraction", default=0.05, **share, help="of the clusters (default %(default)s)")
+    add(
+        "--test_fraction",
+        default=0.05,
+        **share,
+        help="share of the clusters (default: %(default)s)",
+    )
     add(
         "--random_test_fraction",
         **share,
-        help="of the records left for training, held out at random (default 0.02 with clusters, "
-        "else 0)",
+        help="share of the training records to hold out at random "
+        "(default: 0.02 with clusters, else 0)",
     )
     add(
         "--identities",
         type=Path,
         metavar="FILE",
-        help="hits of held-out to training proteins, or another dataset's nearest.tsv.gz; see "
-        "docs/data.md",
+        help="search hits of held-out against training proteins, or another dataset's "
+        "nearest.tsv.gz; see docs/data.md",
     )
     add(
         "--max_rejected_fraction",
         default=1.0,
         **share,
-        help="fail above it (default %(default)s: never)",
+        help="fail if a larger share of entries is rejected (default: %(default)s, never)",
     )
     add(
         "--questions",
         type=Path,
-        help=f"questions about single properties: a TSV with the columns {', '.join(COLUMNS)}",
+        help=f"a TSV of questions about single properties, with the columns {', '.join(COLUMNS)}",
     )
     add(
         "--accept_doubtful",
@@ -519,23 +514,24 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--skip_overlap",
         action="store_true",
-        help="do not look for relatives of held-out records in training",
+        help="skip the search for relatives of held-out records in training",
     )
     add(
         "--workers",
         type=int,
-        help="processes of the local runner (default: a core each, one for small inputs)",
+        help="processes of the local runner (default: one per core, a single one for small inputs)",
     )
     add(
         "--runner",
         choices=("local", "beam"),
         default="local",
-        help="beam needs the apache-beam package (default %(default)s)",
+        help="how to run; beam needs the apache-beam package (default: %(default)s)",
     )
     add(
         "--beam_options",
         default="",
-        help="of Beam, in one string: --beam_options='--runner=FlinkRunner --parallelism=64'",
+        help="options for Beam in one string: "
+        "--beam_options='--runner=FlinkRunner --parallelism=64'",
     )
     return parser
 

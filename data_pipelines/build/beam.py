@@ -1,11 +1,10 @@
-"""Runs a build as Apache Beam pipelines, for Dataflow, Flink or Spark; needs the `apache-beam`
-package.
+"""Runs a build as Apache Beam pipelines on Dataflow, Flink or Spark; needs `apache-beam`.
 
-Reading and grouping are one pipeline: paths → batches → records by partition → groups. The later
-steps, whose tasks work on a few files each, are one small pipeline apiece. The workers find the
-work folder, which lies in the output folder, through a file system that all of them share; inputs
-likewise. A partition is grouped in the memory of one worker, and the DirectRunner, the only one
-that was tested, holds everything in memory.
+Reading and grouping are one pipeline: paths → batches → records by partition → groups. Each later
+step, whose tasks work on a few files each, is a small pipeline. The workers access the inputs and
+the work folder, which lies in the output folder, through a shared file system. A partition is
+grouped in the memory of one worker. Only the DirectRunner was tested; it keeps everything in
+memory.
 """
 
 import contextlib
@@ -35,7 +34,7 @@ except ImportError as error:
     raise missing_extra("--runner beam needs apache-beam", "beam", error) from error
 
 _STEP = re.compile(r" \[while running '.*")
-"""What Beam adds to the message of an exception."""
+"""The suffix that Beam adds to the message of an exception."""
 
 _RECORDS, _PARSED = "records", "parsed"
 
@@ -45,7 +44,7 @@ class BeamRunner:
     """A driver of `build`.
 
     Attributes:
-      options: of Beam's pipelines, as on its command lines.
+      options: options of Beam's pipelines, as on the command line.
       results: an existing folder, shared with the workers.
     """
 
@@ -55,8 +54,7 @@ class BeamRunner:
     def read(
         self, inputs: Sequence[Path], folder: WorkFolder, *, rejects: Path
     ) -> tuple[InputCounts, Grouped, int]:
-        """Reads and groups all inputs and lists the rejects. Returns the counts, and the number
-        of ranges in the folder."""
+        """Reads and groups all inputs and writes the rejects; see `Runner.read`."""
         partitions = range(1 << folder.partition_bits)
         parsed_folder, grouped_folder = self._new_folder(), self._new_folder()
         with self._pipeline() as pipeline:
@@ -69,7 +67,7 @@ class BeamRunner:
                 | "parse" >> beam.FlatMap(_parse, folder).with_outputs(_RECORDS, _PARSED)
             )
             _ = parsed[_PARSED] | "keep what was parsed" >> beam.Map(_keep, parsed_folder)
-            # A partition without records is a group too.
+            # Partitions without records are groups too.
             everywhere = pipeline | "partitions" >> beam.Create(
                 [(partition, None) for partition in partitions]
             )
@@ -84,7 +82,7 @@ class BeamRunner:
         return reading, functools.reduce(Grouped.__add__, _kept(grouped_folder)), len(partitions)
 
     def map(self, function: Callable, tasks: Iterable) -> Iterator:
-        """The results of a function of each task, in the order of the tasks."""
+        """Applies a function to each task and yields the results in task order."""
         folder = self._new_folder()
         with self._pipeline() as pipeline:
             _ = (
@@ -109,7 +107,7 @@ class BeamRunner:
 
 
 def _numbered_batches(task: tuple[int, Path]) -> Iterator[tuple[tuple[int, int], list[RawEntry]]]:
-    """The batches of a file with their place in the input."""
+    """Yields the batches of a file with their position in the input."""
     number, path = task
     return (((number, position), batch) for position, batch in enumerate(batches(path)))
 
@@ -140,8 +138,7 @@ def _compute(task: tuple[tuple[int], Any], function: Callable) -> tuple[tuple[in
 
 
 def _keep(numbered: tuple[tuple[int, ...], Any], folder: Path) -> None:
-    """Keeps a result under its place for the process that started the pipeline; a repeated task
-    replaces it."""
+    """Stores a result under its position for the main process; a repeated task replaces it."""
     position, result = numbered
     partial = Path(tempfile.mkdtemp(dir=folder.parent)) / "result"
     partial.write_text(results.to_text(result), encoding="utf-8")
@@ -149,7 +146,7 @@ def _keep(numbered: tuple[tuple[int, ...], Any], folder: Path) -> None:
 
 
 def _kept(folder: Path) -> Iterator:
-    """All results in the order of their places."""
+    """Yields all results in the order of their positions."""
     positions = sorted(tuple(map(int, path.name.split("-"))) for path in folder.iterdir())
     return (
         results.from_text((folder / "-".join(map(str, position))).read_text(encoding="utf-8"))
@@ -159,11 +156,10 @@ def _kept(folder: Path) -> Iterator:
 
 @contextlib.contextmanager
 def beam_runner(options: str, *, shared: Path) -> Iterator[BeamRunner]:
-    """A driver with Beam's options in one string; `shared` is an existing folder that all workers
-    see.
+    """Creates a driver; `options` is one string, `shared` a folder that all workers can access.
 
     Raises:
-      UserError: as the steps do.
+      UserError: as raised by the steps.
     """
     logging.getLogger("apache_beam").setLevel(logging.ERROR)
     with tempfile.TemporaryDirectory(prefix="beam-", dir=shared) as folder:

@@ -1,4 +1,4 @@
-"""Files of similarity clusters, from MMseqs2 or CD-HIT, in 16 bytes of memory an accession."""
+"""Reads similarity cluster files of MMseqs2 or CD-HIT, in 16 bytes of memory per accession."""
 
 import array
 import functools
@@ -20,10 +20,10 @@ _CD_HIT_MEMBER = re.compile(r"\d+\t\d+aa, >(.+?)\.\.\. (?:\*|at .+)")
 
 
 class ClusterUnits(NamedTuple):
-    """Accessions by their `hash64`, ascending, each with its cluster's unit; uint64 [n] both.
+    """Accession hashes (`hash64`), ascending, each with its cluster's unit; both uint64 [n].
 
-    Two accessions that share a hash (one chance in 500 among 250 million) share the unit of the
-    first.
+    Two accessions with the same hash (one chance in 500 among 250 million) share the unit of the
+    first one.
     """
 
     accessions: UInt64[np.ndarray, " n"]
@@ -32,7 +32,7 @@ class ClusterUnits(NamedTuple):
     def find(
         self, accessions: UInt64[np.ndarray, " m"]
     ) -> tuple[UInt64[np.ndarray, " m"], Bool[np.ndarray, " m"]]:
-        """The units of these accessions, and which of them are in a cluster."""
+        """Looks up the units of accessions, and which of the accessions are in a cluster."""
         if not len(self.accessions):
             return np.zeros_like(accessions), np.zeros(len(accessions), bool)
         positions = np.minimum(
@@ -45,17 +45,17 @@ NO_CLUSTERS = ClusterUnits(np.zeros(0, np.uint64), np.zeros(0, np.uint64))
 
 
 def read_clusters(path: str | Path) -> ClusterUnits:
-    """The clusters of a file, plain or gzip, in one of two forms:
+    """Reads a cluster file, plain or gzip, in one of two formats.
 
-    - a TSV of lines `cluster id, tab, accession` without header, as `mmseqs createtsv` and `mmseqs
-      easy-cluster` write it with the representative as cluster id;
+    - TSV lines `cluster id, tab, accession` without a header, as written by `mmseqs createtsv` and
+      `mmseqs easy-cluster`, where the cluster id is the representative;
     - CD-HIT's `.clstr`: a line `>Cluster 0`, then its members.
 
-    Members written as in UniProt's FASTA files (`sp|P12345|NAME`) count by their accession. One may
-    be listed again in the same cluster.
+    Members in the style of UniProt's FASTA files (`sp|P12345|NAME`) are identified by accession. A
+    member may be repeated within its cluster.
 
     Raises:
-      UserError: a line is of neither form, there is none, or an accession is in two clusters.
+      UserError: a line has neither format, the file is empty, or an accession is in two clusters.
     """
     accessions, units = array.array("Q"), array.array("Q")
     for _, cluster, accession in _members(path):
@@ -63,8 +63,8 @@ def read_clusters(path: str | Path) -> ClusterUnits:
         units.append(cluster_unit(cluster))
     if not accessions:
         raise UserError(
-            f"{path} lists no cluster; give a file of lines `cluster id, tab, accession`, or "
-            "CD-HIT's .clstr."
+            f"{path} lists no clusters; expected lines of `cluster id, tab, accession`, "
+            "or CD-HIT's .clstr format."
         )
     return from_arrays(accessions, units, refuse=functools.partial(_refuse_two_clusters, path))
 
@@ -72,7 +72,7 @@ def read_clusters(path: str | Path) -> ClusterUnits:
 def from_arrays(
     accessions: Sequence[int], units: Sequence[int], *, refuse: Callable[[], None]
 ) -> ClusterUnits:
-    """The clusters of accessions by their hashes, at least one; calls `refuse` if one is in two."""
+    """Builds clusters of accession hashes (not empty); calls `refuse` if one is in two clusters."""
     keys, values = np.array(accessions, np.uint64), np.array(units, np.uint64)
     order = np.argsort(keys, kind="stable")
     keys, values = keys[order], values[order]
@@ -84,19 +84,18 @@ def from_arrays(
 
 
 def _refuse_two_clusters(path: str | Path) -> None:
-    """Reads the file again, to tell one accession in two clusters from two accessions that share
-    a hash."""
+    """Reads the file again to find an accession in two clusters; hash collisions are accepted."""
     clusters: dict[str, str] = {}
     for number, cluster, accession in _members(path):
         if clusters.setdefault(accession, cluster) != cluster:
             raise UserError(
-                f"{path} line {number} puts {accession} into cluster {cluster} as well as "
-                f"{clusters[accession]}: keep one"
+                f"{path} line {number} puts {accession} into cluster {cluster}, but an earlier "
+                f"line into {clusters[accession]}; keep one."
             )
 
 
 def _members(path: str | Path) -> Iterator[tuple[int, str, str]]:
-    """Line number, cluster id and accession of each member."""
+    """Yields the line number, cluster id and accession of each member."""
     with open_bytes(path) as content:
         cluster, cd_hit = "", False
         for number, line in enumerate(content, 1):
@@ -112,7 +111,7 @@ def _members(path: str | Path) -> Iterator[tuple[int, str, str]]:
                 columns = text.split("\t")
             if len(columns) != 2 or not all(columns):
                 raise UserError(
-                    f"{path} line {number} is not `cluster id, tab, accession`, nor one of "
-                    f"CD-HIT's: {text[:60]!r}"
+                    f"{path} line {number} is {text[:60]!r}; "
+                    "expected `cluster id, tab, accession` or CD-HIT's .clstr format."
                 )
             yield number, columns[0], plain_accession(columns[1])

@@ -1,6 +1,7 @@
-"""What a build counts, for `statistics.json`."""
+"""Counts of a build, for `statistics.json`."""
 
 import dataclasses
+import itertools
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -14,27 +15,26 @@ from data_pipelines.readers import Reject
 
 RESIDUE_EDGES = (*range(0, 1500, 50), 1500, 2000, 3000, 5000, 10_000, 20_000, 50_000, 1 << 24)
 WORD_EDGES = (*range(0, 100, 10), *range(100, 500, 50), 500, 1000, 2000, 5000, 10_000, 1 << 24)
-"""Edges of the histograms' bins: edge ≤ length < next edge. The readers take no longer entry
-than the last."""
+"""Edges of the histogram bins: edge ≤ length < next edge. Readers reject longer entries.
+"""
 
 TOP_REASONS = 20
 _MAX_REASONS = 10_000
-"""Kinds of reasons that are counted; those that come after so many are counted as one."""
+"""Maximum number of distinct reasons to count; further ones are counted together."""
 
 _PARTICULARS = re.compile(r"b?'[^']*'|b?\"[^\"]*\"|\d+")
 
 
 def kind_of_reason(reason: str) -> str:
-    """A reject's reason without the numbers and quotations that are this entry's own."""
+    """Generalizes a reject's reason: numbers and quotations become `…`."""
     return _PARTICULARS.sub("…", reason)
 
 
 @dataclasses.dataclass
 class InputCounts:
-    """Counts of the entries read: records, and rejects by file and by kind of reason; features that
-    were left out.
+    """Counts of the entries read: records, rejects by file and kind of reason, omitted features.
 
-    `doubted` counts records by what they look like if not like proteins.
+    `doubted` counts records that do not look like proteins, by what they look like.
     """
 
     records: int = 0
@@ -45,24 +45,23 @@ class InputCounts:
 
     @property
     def rejected(self) -> int:
-        """Rejects of all files."""
+        """The rejects of all files."""
         return self.rejected_by_file.total()
 
     @property
     def entries(self) -> int:
-        """Records and rejects."""
+        """The number of records and rejects."""
         return self.records + self.rejected
 
     def reject(self, reject: Reject) -> None:
         """Counts one reject."""
         self.rejected_by_file[reject.file] += 1
         kind = kind_of_reason(reject.reason)
-        self.reasons[
-            kind if kind in self.reasons or len(self.reasons) < _MAX_REASONS else "other"
-        ] += 1
+        is_counted = kind in self.reasons or len(self.reasons) < _MAX_REASONS
+        self.reasons[kind if is_counted else "other"] += 1
 
     def statistics(self) -> dict:
-        """Its part of `statistics.json`."""
+        """The input part of `statistics.json`."""
         return {
             "rejected_by_file": dict(sorted(self.rejected_by_file.items())),
             "top_rejects": dict(
@@ -79,7 +78,7 @@ def _bins(values: np.ndarray, edges: Sequence[int]) -> np.ndarray:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Grouped:
-    """Counts of grouped records; sums of them are those of all ranges."""
+    """Counts of grouped records; they can be added up over ranges."""
 
     clusters: np.ndarray
     """int64 [CLUSTERS]: records by (source, C, R)."""
@@ -89,17 +88,18 @@ class Grouped:
     total_residues: int
     total_words: int
     unclustered: int
-    """Records that the file of similarity clusters does not name."""
+    """Records missing from the file of similarity clusters."""
     answering: int
-    """Records that the file of questions names."""
+    """Records listed in the file of questions."""
     merged: Counter
-    """Merged entries by (their source, the kept one's)."""
+    """Merged entries by (own source, source of the kept record)."""
     excluded: int
     excluded_by_file: Counter
 
     @classmethod
     def count(cls, group: Group) -> Self:
         """Counts one range."""
+        files = itertools.chain.from_iterable(names for _, names in group.excluded)
         return cls(
             clusters=np.bincount(group.clusters, minlength=len(CLUSTERS)),
             residues=_bins(group.residues, RESIDUE_EDGES),
@@ -110,7 +110,7 @@ class Grouped:
             answering=group.answering,
             merged=Counter((merge.source, merge.kept_source) for merge in group.merges),
             excluded=len(group.excluded),
-            excluded_by_file=Counter(name for _, names in group.excluded for name in names),
+            excluded_by_file=Counter(files),
         )
 
     def __add__(self, other: Self) -> Self:
@@ -121,21 +121,21 @@ class Grouped:
 
     @property
     def records(self) -> int:
-        """Records that the dataset holds, held-out ones included."""
+        """The number of records in the dataset, including held-out ones."""
         return int(self.clusters.sum())
 
     def statistics(self) -> dict:
-        """Its part of `statistics.json`."""
+        """The record part of `statistics.json`."""
+        sizes = zip(CLUSTERS, self.clusters, strict=True)
+        clusters = {name: int(size) for name, size in sizes if size}
+        merged = sorted(self.merged.items())
+        by_source = {f"{source} into {kept}": n for (source, kept), n in merged}
         return {
             "records": self.records,
             "deduplicated": self.merged.total(),
             "excluded": self.excluded,
-            "clusters": {
-                name: int(size) for name, size in zip(CLUSTERS, self.clusters, strict=True) if size
-            },
-            "deduplicated_by_source": {
-                f"{source} into {kept}": n for (source, kept), n in sorted(self.merged.items())
-            },
+            "clusters": clusters,
+            "deduplicated_by_source": by_source,
             "excluded_by_file": dict(sorted(self.excluded_by_file.items())),
             "lengths": {
                 "edges": list(RESIDUE_EDGES),
@@ -151,7 +151,7 @@ class Grouped:
 
 
 def split_sizes(sizes: np.ndarray) -> dict[str, int]:
-    """Split → its records, from int [SPLITS]; those held out by cluster are there even if empty."""
+    """Maps splits to record counts, given int [SPLITS]; validation and test are always listed."""
     return {
         name: int(n)
         for name, n in zip(SPLITS, sizes, strict=True)
@@ -160,7 +160,7 @@ def split_sizes(sizes: np.ndarray) -> dict[str, int]:
 
 
 def cluster_sizes(units: np.ndarray) -> dict:
-    """How many records the units have: counts of units by size, in bins that double."""
+    """Summarizes the sizes of units: number, maximum, and a histogram with doubling bins."""
     sizes = np.unique(units, return_counts=True)[1]
     edges = [1 << power for power in range(int(sizes.max(initial=1)).bit_length() + 1)]
     return {

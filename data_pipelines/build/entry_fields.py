@@ -1,8 +1,7 @@
-"""Fields of a lab's JSON lines that say how to build: which cluster an entry is in, and whether to
-leave it out.
+"""Reads the build-related fields of a lab's JSON lines: an entry's cluster and exclusion marks.
 
-They are read before the build, in one process; entries of other formats have none. Broken entries
-are passed over here, as the build rejects them.
+They are read before the build, in one process; entries in other formats have no such fields. Broken
+entries are skipped here, because the build rejects them.
 """
 
 import array
@@ -18,11 +17,11 @@ from data_pipelines.protanno.clusters import cluster_unit
 from data_pipelines.readers import raw_entries
 from data_pipelines.readers.uniprot.lab_jsonl import LabJsonl
 
-ONLY = "such fields are read from a lab's JSON lines alone"
+ONLY = "only a lab's JSON lines can have such fields"
 
 
 def lab_objects(paths: Iterable[Path]) -> Iterator[dict]:
-    """The objects of a lab's JSON lines in these files.
+    """Yields the objects of a lab's JSON lines in these files.
 
     Raises:
       UserError: a file cannot be read.
@@ -40,7 +39,7 @@ def lab_objects(paths: Iterable[Path]) -> Iterator[dict]:
 
 
 def read_cluster_field(paths: Iterable[Path], field: str) -> ClusterUnits:
-    """The cluster of each entry that has the field.
+    """Reads the cluster of each entry that has the field.
 
     Raises:
       UserError: a file cannot be read, no entry has the field, or an accession is in two clusters.
@@ -63,11 +62,11 @@ def read_cluster_field(paths: Iterable[Path], field: str) -> ClusterUnits:
 
 
 def read_marked(paths: Sequence[Path], marks: Sequence[str]) -> dict[int, tuple[str, ...]]:
-    """`sequence_key` of each entry that a mark applies to → the marks.
+    """Maps the `sequence_key` of each marked entry to the marks that apply.
 
     Args:
-      marks: `FIELD`, which applies where the field is true, a number but 0, or not empty; or
-        `FIELD=VALUE`, where it is that text or a list that holds it.
+      marks: `FIELD` applies if the field is true, a nonzero number or not empty; `FIELD=VALUE`
+        applies if it equals that text or is a list that contains it.
 
     Raises:
       UserError: a file cannot be read, or no entry has one of the fields.
@@ -77,9 +76,7 @@ def read_marked(paths: Sequence[Path], marks: Sequence[str]) -> dict[int, tuple[
     marked: dict[int, tuple[str, ...]] = {}
     for entry in lab_objects(paths) if marks else ():
         unknown -= entry.keys()
-        found = tuple(
-            mark for mark, (field, value) in fields.items() if _applies(entry.get(field), value)
-        )
+        found = [mark for mark, (name, value) in fields.items() if _applies(entry.get(name), value)]
         sequence = entry.get("sequence")
         if found and isinstance(sequence, str):
             try:

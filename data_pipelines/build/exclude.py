@@ -1,4 +1,4 @@
-"""Keeping the sequences of benchmark test files out of a dataset."""
+"""Keeps the sequences of benchmark test files out of a dataset."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -12,12 +12,11 @@ from data_pipelines.readers.fasta import read_fasta
 
 
 def read_excluded(paths: Iterable[Path]) -> dict[int, tuple[str, ...]]:
-    """`sequence_key` of each sequence of FASTA files (plain or gzip) → the names of the files it is
-    in.
+    """Maps the `sequence_key` of each sequence in FASTA files (plain or gzip) to the file names.
 
     Raises:
-      UserError: a file cannot be read, or holds something that is no protein, or most of its
-        sequences look like nucleotides: what cannot be read cannot be kept out.
+      UserError: a file cannot be read, a sequence is not a protein, or most sequences look like
+        nucleotides, because unreadable sequences cannot be kept out.
     """
     excluded: dict[int, tuple[str, ...]] = {}
     for path in paths:
@@ -28,8 +27,8 @@ def read_excluded(paths: Iterable[Path]) -> dict[int, tuple[str, ...]]:
             except ValueError as error:
                 fault = item.fault or error
                 raise UserError(
-                    f"{path} line {item.line}: {item.id} is no protein ({fault}); mend or "
-                    "remove it."
+                    f"{path} line {item.line}: {item.id} is not a protein ({fault}); "
+                    "fix or remove it."
                 ) from error
             sequences += 1
             doubted.update(filter(None, [doubt(sequence)]))
@@ -40,25 +39,24 @@ def read_excluded(paths: Iterable[Path]) -> dict[int, tuple[str, ...]]:
         if most := commonest_of_most(doubted, sequences):
             what, count = most
             raise UserError(
-                f"{path}: {count} of {sequences} sequences look like {what}, which keep no "
-                "protein out; translate them."
+                f"{path}: {count} of {sequences} sequences look like {what}, which match no "
+                "proteins; translate them first."
             )
     return excluded
 
 
 def sequence_key(sequence: str) -> int:
-    """64 bits of a sequence as the model reads it, so that case, gaps, a final stop and J for X
-    make no difference.
+    """Hashes a sequence as the model reads it: case, gaps, a final stop and J for X don't matter.
 
     Two sequences share a key by chance once in 10^5 builds of all UniProt against a million
     sequences.
 
     Raises:
-      ValueError: it is no protein; the message says why.
+      ValueError: the sequence is not a protein; the message gives the reason.
     """
     return hash64(clean_protein(sequence).sequence)
 
 
 def files_with(sequence: str, excluded: Mapping[int, tuple[str, ...]]) -> tuple[str, ...]:
-    """The names of the files that hold a record's sequence."""
+    """The names of the files that contain a record's sequence."""
     return excluded.get(sequence_key(sequence), ()) if excluded else ()

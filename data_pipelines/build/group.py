@@ -1,13 +1,13 @@
-"""What becomes of the records of one range of hashes: identical sequences are merged, excluded ones
-left out, the rest ordered.
+"""Groups the records of one hash range: merges duplicates, drops excluded ones, sorts the rest.
 
-All entries of a sequence give one record, the first by `rank` as it is: no property of one entry is
-mixed into another, since each describes the protein of its own organism at its own level of
-evidence. Where the others went is kept as a list of merges.
+Of all entries with the same sequence, the first one by `rank` is kept unchanged. Properties of
+different entries are never mixed, because each entry describes the protein of its own organism at
+its own level of evidence. A list of merges says which entries were dropped.
 """
 
 import dataclasses
 import functools
+import itertools
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
@@ -26,14 +26,16 @@ from data_pipelines.protanno.questions import Questions
 from data_pipelines.protanno.record import SOURCES, Record, biotext, cluster_name, coverage
 
 _UNKNOWN_EXISTENCE = 6
-"""Where records of unknown existence rank among the levels 1…5: last."""
+"""The rank of unknown existence among the levels 1…5: last."""
 
 _CODES = {name: code for code, name in enumerate(CLUSTERS)}
 
 
 def rank(record: Record) -> tuple:
-    """Sorts records of one sequence, the one to keep first: confidence, then coverage, then
-    Swiss-Prot, then accession."""
+    """Sort key for records of one sequence; the smallest is kept.
+
+    Order: confidence, then coverage, then Swiss-Prot before others, then accession.
+    """
     existence = record.existence or _UNKNOWN_EXISTENCE
     return (
         existence,
@@ -45,12 +47,12 @@ def rank(record: Record) -> tuple:
 
 
 def spilled(record: Record) -> Spilled:
-    """A record as it travels between the steps."""
+    """Encodes a record for the following steps."""
     return Spilled(hash64(record.sequence), encode_record(record))
 
 
 class Kept(NamedTuple):
-    """A sequence's record: without its features, which only `data` holds."""
+    """The record kept for a sequence, without features; those are only in `data`."""
 
     hash: int
     record: Record
@@ -58,25 +60,24 @@ class Kept(NamedTuple):
 
     @property
     def order(self) -> tuple:
-        """Its place in a dataset; sequences tell apart those that share a hash."""
+        """Sort key in a dataset; the sequence breaks ties between equal hashes."""
         return self.hash, self.record.sequence
 
 
 class Merge(NamedTuple):
-    """An entry that is no record of its own, as its sequence is that of another."""
+    """An entry dropped because another record has its sequence."""
 
     accession: str
     source: str
     kept: str
-    """The other's accession."""
+    """Accession of the kept record."""
     kept_source: str
 
 
 def deduplicate(records: Iterable[Spilled]) -> tuple[list[Kept], list[Merge]]:
-    """One record for each sequence, the first by `rank`, in the order of the hashes; and what was
-    merged into them.
+    """Keeps one record per sequence, the first by `rank`, in the order of the hashes.
 
-    Both depend on the set of the records alone, not on their order.
+    Also returns the merged entries. Both depend only on the set of records, not on its order.
     """
     best: dict[str, Kept] = {}
     others: dict[str, list[tuple[str, str]]] = defaultdict(list)
@@ -85,36 +86,36 @@ def deduplicate(records: Iterable[Spilled]) -> tuple[list[Kept], list[Merge]]:
         sequence = new.record.sequence
         old = best.setdefault(sequence, new)
         if old is not new:
-            # Entries that rank the same are different versions of one: their bytes decide.
+            # Entries of equal rank are versions of the same entry; their bytes decide.
             first, second = sorted((old, new), key=lambda kept: (rank(kept.record), kept.data))
             best[sequence] = first
             others[sequence].append((second.record.accession, second.record.source))
     kept = sorted(best.values(), key=lambda kept: kept.order)
-    merges = [
-        Merge(*other, each.record.accession, each.record.source)
-        for each in kept
-        for other in sorted(others.get(each.record.sequence, ()))
-    ]
+    merges = []
+    for each in kept:
+        source = each.record.accession, each.record.source
+        dropped = sorted(others.get(each.record.sequence, ()))
+        merges += [Merge(*other, *source) for other in dropped]
     return kept, merges
 
 
 @dataclasses.dataclass(frozen=True)
 class Group:
-    """The records of a range of hashes in their order, n of them.
+    """The n records of a range of hashes, in order.
 
     Attributes:
-      records: encoded.
-      hashes: of their sequences, ascending.
-      clusters: the place of each one's (source, C, R) cluster in `CLUSTERS`.
-      accessions: `hash64` of each one's.
-      units: what goes to a split as a whole with it.
-      sketches: MinHash sketches, [n, 128]; without any, [n, 0].
-      residues, words: the length of each sequence, and of each biotext in words.
-      unclustered: records that the file of similarity clusters does not name; 0 without one.
-      answering: records that the file of questions names.
-      merges: entries of the same sequences.
-      excluded: accession and file name of each record left out because its sequence is in a
-        benchmark file, which need not be in one file only.
+      records: encoded records.
+      hashes: hashes of their sequences, ascending.
+      clusters: indices of their (source, C, R) clusters in `CLUSTERS`.
+      accessions: `hash64` of their accessions.
+      units: units that go to a split as a whole.
+      sketches: MinHash sketches, [n, 128]; [n, 0] if not needed.
+      residues, words: lengths of the sequences, and of the biotexts in words.
+      unclustered: number of records missing from the similarity cluster file; 0 without a file.
+      answering: number of records in the question file.
+      merges: dropped entries with the same sequences.
+      excluded: accession and file names of each record left out because its sequence is in one or
+        more benchmark files.
     """
 
     records: list[bytes]
@@ -133,14 +134,14 @@ class Group:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Grouping:
-    """How to group: the same for all ranges.
+    """How to group; the same for all ranges.
 
     Attributes:
       cluster_units: the similarity clusters of a file, by accession.
-      excluded: as `exclude.read_excluded` gives it.
-      questions: as `questions.load_questions` gives them.
-      said: by whom, of the same form.
-      sketch: whether to make MinHash sketches.
+      excluded: as returned by `exclude.read_excluded`.
+      questions: as returned by `questions.load_questions`.
+      said: the same, for the answers that proteins' own texts give.
+      sketch: whether to compute MinHash sketches.
     """
 
     cluster_units: ClusterUnits
@@ -151,39 +152,49 @@ class Grouping:
 
     @functools.cached_property
     def answering(self) -> frozenset[str]:
-        """The accessions that the questions name."""
-        return frozenset().union(
-            *(names for asked in self.questions.values() for names in asked.values())
-        )
+        """The accessions that occur in the questions."""
+        by_question = itertools.chain.from_iterable(map(dict.values, self.questions.values()))
+        return frozenset().union(*by_question)
 
     def group(self, records: Iterable[Spilled]) -> Group:
-        """What becomes of the records of a range."""
+        """Groups the records of a range."""
         unique, merges = deduplicate(records)
-        excluded, kept = [], []
+        excluded: list[tuple[str, tuple[str, ...]]] = []
+        kept: list[Kept] = []
         for each in unique:
             if files := files_with(each.record.sequence, self.excluded):
                 excluded.append((each.record.accession, files))
             else:
                 kept.append(each)
-        sequences = [each.record.sequence for each in kept]
-        accessions = np.array([hash64(each.record.accession) for each in kept], np.uint64)
+        records = [each.record for each in kept]
+        sequences = [record.sequence for record in records]
+        accessions = np.array([hash64(record.accession) for record in records], np.uint64)
+        hashes = [each.hash for each in kept]
+        clusters = [_CODES[cluster_name(record)] for record in records]
+        words = [len(biotext(record).split()) for record in records]
         units, unclustered = self._units(sequences, accessions)
         return Group(
             records=[each.data for each in kept],
-            hashes=np.array([each.hash for each in kept], np.uint64),
-            clusters=np.array([_CODES[cluster_name(each.record)] for each in kept], np.uint8),
+            hashes=np.array(hashes, np.uint64),
+            clusters=np.array(clusters, np.uint8),
             accessions=accessions,
             units=units,
             unclustered=unclustered,
-            answering=sum(each.record.accession in self.answering for each in kept),
-            sketches=minhash.sketches(sequences)
-            if self.sketch
-            else np.zeros((len(kept), 0), np.uint16),
-            residues=np.array([len(sequence) for sequence in sequences], np.int64),
-            words=np.array([len(biotext(each.record).split()) for each in kept], np.int64),
+            answering=sum(map(self._answers, records)),
+            sketches=self._sketches(sequences),
+            residues=np.array(list(map(len, sequences)), np.int64),
+            words=np.array(words, np.int64),
             merges=merges,
             excluded=excluded,
         )
+
+    def _answers(self, record: Record) -> bool:
+        return record.accession in self.answering
+
+    def _sketches(self, sequences: Sequence[str]) -> UInt16[np.ndarray, "n hashes"]:
+        if self.sketch:
+            return minhash.sketches(sequences)
+        return np.zeros((len(sequences), 0), np.uint16)
 
     def _units(
         self, sequences: Sequence[str], accessions: UInt64[np.ndarray, " n"]

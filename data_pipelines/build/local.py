@@ -1,11 +1,12 @@
-"""Runs a build in several processes of this machine, in memory that does not grow with the input.
+"""Runs a build in several processes on this machine; memory use does not grow with the input.
 
-Records are spilled to disk as they are read, and grouped a range of hashes at a time.
+Records are spilled to disk while they are read, then grouped one range of hashes at a time.
 """
 
 import contextlib
 import dataclasses
 import functools
+import itertools
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -33,16 +34,15 @@ class LocalRunner:
     def read(
         self, inputs: Sequence[Path], folder: WorkFolder, *, rejects: Path
     ) -> tuple[InputCounts, Grouped, int]:
-        """Reads and groups all inputs and lists the rejects. Returns the counts, and the number
-        of ranges in the folder."""
-        all_batches = (batch for path in inputs for batch in batches(path))
+        """Reads and groups all inputs and writes the rejects; see `Runner.read`."""
+        all_batches = itertools.chain.from_iterable(map(batches, inputs))
         parsed = self.map(functools.partial(_spill_batch, folder.spill), all_batches)
         reading = take_stock(parsed, rejects=rejects, inputs=inputs)
         ranges = folder.spill.ranges(max_bytes=work_folder.RANGE_BYTES)
         counted = self.map(functools.partial(_group_range, folder), enumerate(ranges))
         bar = progress(counted, description="group", unit="ranges", total=len(ranges))
         grouped = functools.reduce(Grouped.__add__, bar)
-        # It is as large as the dataset.
+        # The spill is as large as the dataset.
         shutil.rmtree(folder.spill.directory)
         return reading, grouped, len(ranges)
 
@@ -60,10 +60,10 @@ def _group_range(folder: WorkFolder, task: tuple[int, HashRange]) -> Grouped:
 
 @contextlib.contextmanager
 def local_runner(workers: int) -> Iterator[LocalRunner]:
-    """A driver with so many processes; with 1 everything happens in this one.
+    """Creates a driver with `workers` processes; 1 runs everything in this process.
 
     Raises:
-      UserError: a process was killed.
+      UserError: a worker process was killed.
     """
     with worker_processes(workers) as ordered_map:
         yield LocalRunner(ordered_map)

@@ -1,5 +1,4 @@
-"""Identity and coverage of the training record nearest to each held-out one, from a file of
-hits."""
+"""Identity and coverage of the training record nearest to each held-out one, from search hits."""
 
 import itertools
 from collections.abc import Iterator
@@ -14,24 +13,23 @@ from data_pipelines.common.hashing import hash64
 from data_pipelines.protanno import nearest
 from data_pipelines.protanno.clusters import CLUSTERS, SPLITS, TEST
 from data_pipelines.protanno.nearest import Nearest, read_nearest
-from data_pipelines.readers.hits import Hit, read_hits
+from data_pipelines.readers.hits import FIX, Hit, read_hits
 from data_pipelines.readers.streams.files import open_bytes
 
 WITH_TEXT, WITHOUT_TEXT = 0, 1
-"""Rows of what is found: among training records with text, and among those without."""
+"""Row indices of results: training records with text, and without text."""
 
 _ROWS_AT_ONCE = 1 << 16
 _BARE = np.array([cluster.endswith("/R0") for cluster in CLUSTERS])
 
 
 def without_text(clusters: UInt8[np.ndarray, " n"]) -> Bool[np.ndarray, " n"]:
-    """Which records of these places in `CLUSTERS` have no text."""
+    """Which records have no text, given indices into `CLUSTERS`."""
     return _BARE[clusters]
 
 
 class Found(NamedTuple):
-    """Of each held-out record, in the order of the dataset's records, and what a report says of
-    the file."""
+    """Results for each held-out record, in dataset order, and statistics of the file."""
 
     identity: Float[np.ndarray, "2 h"]
     coverage: Float[np.ndarray, "2 h"]
@@ -39,11 +37,11 @@ class Found(NamedTuple):
 
 
 class Layout(NamedTuple):
-    """The records of a build, ascending by their accession's hash.
+    """The records of a build, in ascending order of the accession hash.
 
     Attributes:
       accessions: `hash64` of each accession.
-      place: among the held-out records; -1 for a training record.
+      place: index among the held-out records; -1 for a training record.
       bare: whether the record has no text.
     """
 
@@ -58,8 +56,13 @@ class Layout(NamedTuple):
         codes: UInt8[np.ndarray, " n"],
         clusters: UInt8[np.ndarray, " n"],
     ) -> Self:
-        """From the records in the dataset's order: their accessions' hashes, places in `SPLITS`
-        and in `CLUSTERS`."""
+        """Builds the layout from records in dataset order.
+
+        Args:
+          accessions: hashes of their accessions.
+          codes: indices into `SPLITS`.
+          clusters: indices into `CLUSTERS`.
+        """
         held_out = codes >= SPLITS.index(TEST)
         place = np.where(held_out, np.cumsum(held_out) - 1, -1)
         order = np.argsort(accessions, kind="stable")
@@ -67,25 +70,24 @@ class Layout(NamedTuple):
 
     @property
     def held_out(self) -> int:
-        """How many records are held out."""
+        """The number of held-out records."""
         return int(np.count_nonzero(self.place >= 0))
 
     def find(self, names: list[str]) -> tuple[Int64[np.ndarray, " m"], Bool[np.ndarray, " m"]]:
-        """Where these accessions are, and whether they are there."""
+        """Looks up accessions: their indices, and whether they exist."""
         asked = np.array([hash64(name) for name in names], np.uint64)
         at = np.minimum(np.searchsorted(self.accessions, asked), len(self.accessions) - 1)
         return at, self.accessions[at] == asked
 
 
 def nearest_in(path: Path, layout: Layout) -> Found:
-    """The nearest training records by a file of hits, in one pass: the hit that covers the most
-    identical residues.
+    """Finds the nearest training records from a file of hits, in one pass.
 
-    That is the hit of the greatest `fident · qcov`. Of a query without a hit both are 0.
+    The nearest one has the hit that covers the most identical residues, that is, the largest
+    `fident · qcov`. Without a hit, identity and coverage are 0.
 
     Raises:
-      UserError: the file is not of its form, or names no held-out record beside a training
-        record.
+      UserError: the file has another format, or no hit of a held-out against a training record.
     """
     best = np.zeros((2, layout.held_out))
     identity, coverage = np.zeros_like(best), np.zeros_like(best)
@@ -94,28 +96,28 @@ def nearest_in(path: Path, layout: Layout) -> Found:
     hits = read_hits(path)
     while part := list(itertools.islice(hits, _ROWS_AT_ONCE)):
         rows += len(part)
+        if any(hit.coverage is None for hit in part):
+            raise UserError(f"{path} has no column qcov; {FIX}.")
         for kind, place, own in _useful(part, layout):
             used += len(place)
             named[place] = True
             _keep_best(best[kind], identity[kind], coverage[kind], place, own)
     if not used:
         raise UserError(
-            f"{path}: none of its {rows} hits is of a held-out record to a training record "
-            "of this build; search the "
-            "held-out proteins of the same build (`python -m data_pipelines.fasta`) against "
-            "its training proteins."
+            f"{path}: none of its {rows} hits is of a held-out against a training record of this "
+            "build; search the held-out proteins of the same build (`python -m "
+            "data_pipelines.fasta`) against its training proteins."
         )
-    told = {
+    statistics = {
         "hits": rows,
         "of_held_out_to_training": used,
         "held_out_without_hit": int((~named).sum()),
     }
-    return Found(identity, coverage, told)
+    return Found(identity, coverage, statistics)
 
 
 def _useful(part: list[Hit], layout: Layout) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
-    """Of each kind of training record: the places of the queries hit, and identity and coverage
-    of the hits [2, m]."""
+    """Yields per kind of training record: the query indices, and identity and coverage [2, m]."""
     query, query_known = layout.find([hit.query for hit in part])
     target, target_known = layout.find([hit.target for hit in part])
     held_out = query_known & (layout.place[query] >= 0)
@@ -133,9 +135,9 @@ def _keep_best(
     place: Int64[np.ndarray, " m"],
     own: Float[np.ndarray, "2 m"],
 ) -> None:
-    """Replaces what is known of the places by the better hits."""
+    """Updates the results of the queries that have better hits."""
     value = own[0] * own[1]
-    # Of hits of one place the best comes last and stays.
+    # The best hit of a query comes last, so it stays.
     order = np.argsort(value, kind="stable")
     order = order[value[order] > best[place[order]]]
     best[place[order]] = value[order]
@@ -143,12 +145,13 @@ def _keep_best(
 
 
 def read_identities(path: Path, layout: Layout) -> Found:
-    """As `nearest_in`; from a dataset's `nearest.tsv.gz`, which keeps what it was near to there.
+    """Reads search hits as in `nearest_in`, or identities from a dataset's `nearest.tsv.gz`.
 
-    So the bands of a full training set stay those of datasets with fewer training records.
+    The latter keeps the identity bands of a full training set in datasets with fewer training
+    records.
 
     Raises:
-      UserError: the file is of neither form, or names none of the held-out records.
+      UserError: the file has neither format, or covers none of the held-out records.
     """
     if not _is_table_of_nearest(path):
         return nearest_in(path, layout)
@@ -163,7 +166,8 @@ def read_identities(path: Path, layout: Layout) -> Found:
             coverage[:, where] = found.coverage, found.coverage_without_text
     if np.isnan(identity).all():
         raise UserError(
-            f"{path} has an identity of none of the {layout.held_out} held-out records."
+            f"{path} has no identities for any of the {layout.held_out} held-out records; use the "
+            "file of a dataset with the same records."
         )
     return Found(identity, coverage, {"held_out_not_in_file": int(np.isnan(identity[0]).sum())})
 
@@ -178,29 +182,27 @@ def rows(
     found: Found | None,
     related: Float[np.ndarray, "2 h"],
 ) -> Iterator[tuple[str, Nearest]]:
-    """The rows of `nearest.tsv.gz`, from the held-out accessions in the dataset's order.
+    """Yields the rows of `nearest.tsv.gz`, from the held-out accessions in dataset order.
 
     Args:
       found: None without a file of identities.
-      related: 1 or 0 where MinHash looked a record up, else NaN.
+      related: 1 or 0 if MinHash checked the record, else NaN.
     """
     for place, accession in enumerate(accessions):
         measured = [None] * 4
         if found is not None:
-            pairs = [
-                (found.identity[kind, place], found.coverage[kind, place])
-                for kind in (WITH_TEXT, WITHOUT_TEXT)
-            ]
-            measured = [_known(value) for pair in pairs for value in pair]
-        flags = [_known(value) for value in related[:, place]]
-        yield (
-            accession,
-            Nearest(*measured, *(flag if flag is None else bool(flag) for flag in flags)),
-        )
+            pairs = found.identity[:, place], found.coverage[:, place]
+            measured = np.stack(pairs, axis=1).ravel()
+        flags = map(_flag, related[:, place])
+        yield accession, Nearest(*map(_known, measured), *flags)
 
 
-def _known(value: float) -> float | None:
-    return None if np.isnan(value) else float(value)
+def _flag(value: float) -> bool | None:
+    return None if np.isnan(value) else bool(value)
+
+
+def _known(value: float | None) -> float | None:
+    return None if value is None or np.isnan(value) else float(value)
 
 
 def write(
@@ -209,5 +211,5 @@ def write(
     found: Found | None,
     related: Float[np.ndarray, "2 h"],
 ) -> None:
-    """Writes `nearest.tsv.gz` into a dataset's folder."""
+    """Writes `nearest.tsv.gz` into a dataset folder."""
     nearest.write_nearest(directory / nearest.FILE, rows(accessions, found, related))

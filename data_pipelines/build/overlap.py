@@ -1,5 +1,4 @@
-"""How many held-out sequences have a relative in training: whether a split keeps apart what is
-similar."""
+"""Counts held-out sequences with a relative in training, to check how well splits are separated."""
 
 import numpy as np
 from jaxtyping import Bool, Int64, UInt8, UInt16, UInt32
@@ -8,16 +7,17 @@ from data_pipelines.build import minhash
 from data_pipelines.protanno.clusters import HELD_OUT, SPLITS
 
 SAMPLE = 10_000
-"""Held-out sequences of a split that are looked up, evenly spread over the order of their
-hashes; all if there are fewer."""
+"""Maximum number of held-out sequences to check per split, evenly spaced in hash order."""
 
 _OTHERS_AT_ONCE = 1 << 10
-"""Even if all of them share a key with all queries, the pairs take no more than 160 MB."""
+"""If all of these share a key with all queries, the pairs take at most 160 MB."""
 
 
 def sample(codes: UInt8[np.ndarray, " n"]) -> dict[str, np.ndarray]:
-    """Held-out split → places of the sequences to look up among all records, whose splits
-    (places in `SPLITS`) are `codes`."""
+    """Maps held-out splits to the indices of the sequences to check.
+
+    `codes` are the splits of all records, as indices into `SPLITS`.
+    """
     members = {name: np.flatnonzero(codes == SPLITS.index(name)) for name in HELD_OUT}
     return {name: positions[_spread(len(positions))] for name, positions in members.items()}
 
@@ -29,8 +29,7 @@ def _spread(count: int) -> np.ndarray:
 def have_relatives(
     queries: UInt16[np.ndarray, "q hashes"], others: UInt16[np.ndarray, "n hashes"]
 ) -> Bool[np.ndarray, " q"]:
-    """Which queries have a relative among the others, of those that the bands of `minhash` make
-    candidates."""
+    """Which queries have a relative among the candidates that the `minhash` bands give."""
     found = np.zeros(len(queries), bool)
     for band in range(minhash.BANDS):
         (order,) = np.nonzero(~found)
@@ -47,7 +46,7 @@ def have_relatives(
 def _equal(
     ascending: UInt32[np.ndarray, " a"], numbers: UInt32[np.ndarray, " b"]
 ) -> Int64[np.ndarray, "m 2"]:
-    """All pairs of places with the same number in both."""
+    """All pairs of indices whose numbers are equal."""
     start, stop = (np.searchsorted(ascending, numbers, side=side) for side in ("left", "right"))
     counts = stop - start
     position = np.repeat(np.arange(len(numbers)), counts)
@@ -56,11 +55,11 @@ def _equal(
 
 
 def result(found: Bool[np.ndarray, "2 q"], *, sequences: int) -> dict:
-    """What `statistics.json` tells of a held-out split of so many sequences.
+    """Builds the entry of a held-out split with `sequences` sequences for `statistics.json`.
 
     Args:
-      found: of those looked up, which have a relative among training records with text, and
-        among those without.
+      found: which checked sequences have a relative among training records with text (row 0) and
+        without text (row 1).
     """
     related, bare = found
     return {

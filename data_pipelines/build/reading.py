@@ -1,4 +1,4 @@
-"""Batches of raw entries to batches of records: what any number of processes do independently."""
+"""Parses batches of raw entries into records; batches are independent and run in any process."""
 
 import dataclasses
 import json
@@ -15,14 +15,13 @@ from data_pipelines.readers import RawEntry, Reject, parse_entry, raw_entries
 from data_pipelines.readers.streams.reading_progress import reading_progress
 
 BATCH_BYTES = 8 << 20
-"""Raw text that is parsed at a time; a waiting task holds as much."""
+"""Raw text per parsing task; a waiting task holds as much."""
 
 
 class Parsed(NamedTuple):
-    """What came of a batch besides its records: their number, the rejects in their order, features
-    left out.
+    """The result of a batch besides its records: their number, rejects in order, omitted features.
 
-    `doubted` counts records that look like something else than proteins, by what they look like.
+    `doubted` counts records that do not look like proteins, by what they look like.
     """
 
     records: int
@@ -31,12 +30,12 @@ class Parsed(NamedTuple):
     doubted: Counter
 
     def entries(self) -> int:
-        """Of the batch."""
+        """The number of entries in the batch."""
         return self.records + len(self.rejects)
 
 
 def batches(path: Path) -> Iterator[list[RawEntry]]:
-    """The raw entries of a file in their order, in lists of about `BATCH_BYTES`."""
+    """Yields the raw entries of a file, in order, as lists of about `BATCH_BYTES`."""
     batch, size = [], 0
     for entry in raw_entries(path):
         batch.append(entry)
@@ -49,7 +48,7 @@ def batches(path: Path) -> Iterator[list[RawEntry]]:
 
 
 def parse_batch(batch: Iterable[RawEntry]) -> tuple[list[Spilled], Parsed]:
-    """The records of a batch, and the rest."""
+    """Parses the records of a batch; also returns its other results."""
     records, rejects, omitted, doubted = [], [], Counter(), Counter()
     for raw in batch:
         entry = parse_entry(raw, omitted=omitted)
@@ -64,10 +63,10 @@ def parse_batch(batch: Iterable[RawEntry]) -> tuple[list[Spilled], Parsed]:
 def take_stock(
     parsed: Iterable[Parsed], *, rejects: Path, inputs: Sequence[Path] = ()
 ) -> InputCounts:
-    """Counts what came of all batches, and lists the rejects in a file in the order of the input.
+    """Counts the results of all batches and writes the rejects to a file, in input order.
 
     Args:
-      inputs: the files that the batches are read from meanwhile, for the display.
+      inputs: the files that the batches are read from, for the progress display.
     """
     reading = InputCounts()
     shown = reading_progress(

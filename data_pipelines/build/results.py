@@ -1,7 +1,6 @@
-"""What a build's tasks return, as text: for a driver whose workers hand their results on through
-files.
+"""Converts the results of a build's tasks to text, for drivers whose workers return files.
 
-JSON, so that reading a file runs nothing: only the kinds of values below come out of it.
+The text is JSON, so reading it runs no code; only the types below can be read back.
 """
 
 import base64
@@ -21,17 +20,19 @@ _RECORDS = {kind.__name__: kind for kind in (Grouped, Parsed, Reject)}
 
 
 def to_text(result: Any) -> str:
-    """A result of whole numbers, texts, paths, arrays, counters, lists, tuples, `Grouped`, `Parsed`
+    """Encodes a result as text.
+
+    It may consist of integers, strings, paths, arrays, counters, lists, tuples, `Grouped`, `Parsed`
     and `Reject`.
 
     Raises:
-      TypeError: it holds something else.
+      TypeError: it contains another type.
     """
     return json.dumps(_encoded(result))
 
 
 def from_text(text: str) -> Any:
-    """The result that `to_text` was given."""
+    """Decodes the text that `to_text` returned."""
     return _decoded(json.loads(text))
 
 
@@ -57,7 +58,7 @@ def _encoded(value: Any) -> Any:
         return {type(value).__name__: [_encoded(item) for item in value]}
     if value is None or type(value) in (bool, int, str):
         return value
-    raise TypeError(f"a result of a task holds a {type(value).__name__}")
+    raise TypeError(f"a task's result contains a {type(value).__name__}, which cannot be encoded")
 
 
 def _decoded(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Clusters of similar sequences by MinHash: which sequences relatives of relatives join."""
+"""Single-linkage clusters of similar sequences, from the links that MinHash finds."""
 
 from collections.abc import Iterable
 
@@ -11,11 +11,9 @@ from data_pipelines.protanno.clusters import cluster_unit
 
 
 def join(count: int, links: Iterable[Int64[np.ndarray, "_ 2"]]) -> Int64[np.ndarray, " n"]:
-    """The cluster of each of `count` sequences under links given in parts: the place of the
-    cluster's first sequence.
+    """Joins linked sequences; returns the index of the first sequence in each one's cluster.
 
-    Memory is that of `count` numbers and one part. Neither the order of the parts nor that of
-    the links matters.
+    `links` is given in parts, in any order. Memory use is that of `count` numbers and one part.
     """
     labels = np.arange(count)
     for part in links:
@@ -24,8 +22,8 @@ def join(count: int, links: Iterable[Int64[np.ndarray, "_ 2"]]) -> Int64[np.ndar
         if len(ends):
             graph = coo_array((np.ones(len(ends), bool), tuple(ends.T)), shape=(count, count))
             _, components = connected_components(graph, directed=False)
-            # Labels name their first sequence, so the least label of a component is that of its
-            # first.
+            # A label is the index of a cluster's first sequence, so the smallest label of a
+            # component is the index of its first sequence.
             first = np.full(count, count)
             np.minimum.at(first, components, labels)
             labels = first[components][labels]
@@ -35,8 +33,7 @@ def join(count: int, links: Iterable[Int64[np.ndarray, "_ 2"]]) -> Int64[np.ndar
 def units(
     hashes: UInt64[np.ndarray, " n"], labels: Int64[np.ndarray, " n"]
 ) -> UInt64[np.ndarray, " n"]:
-    """The unit of each sequence, named after its cluster's first in the order of the hashes."""
+    """The unit of each sequence, named after the first one of its cluster in hash order."""
     firsts, positions = np.unique(labels, return_inverse=True)
-    return np.array([cluster_unit(f"minhash {hashes[first]:016x}") for first in firsts], np.uint64)[
-        positions
-    ]
+    names = [f"minhash {hashes[first]:016x}" for first in firsts]
+    return np.array(list(map(cluster_unit, names)), np.uint64)[positions]

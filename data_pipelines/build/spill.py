@@ -1,11 +1,10 @@
-"""Encoded records on disk, by ranges of their sequences' hashes: what does not fit into memory is
-worked on a range at a time.
+"""Spills encoded records to disk by ranges of sequence hashes, to process one range at a time.
 
-Identical sequences lie in the same range, and ranges in their order give all records in the
-order of their hashes.
+Identical sequences fall into the same range. All ranges, in order, give all records in hash order.
 """
 
 import dataclasses
+import itertools
 import os
 import struct
 from collections import defaultdict
@@ -17,7 +16,7 @@ HASH_BITS = 64
 MAX_PARTITIONS = 1024
 
 _HEADER = struct.Struct("<QI")
-"""Hash and length of the record that follows."""
+"""Hash and length of the following record."""
 
 
 class Spilled(NamedTuple):
@@ -28,7 +27,7 @@ class Spilled(NamedTuple):
 
 
 class HashRange(NamedTuple):
-    """The hashes start ≤ hash < stop, all of one partition."""
+    """The hashes start ≤ hash < stop of one partition."""
 
     partition: int
     start: int
@@ -37,53 +36,54 @@ class HashRange(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Spill:
-    """A folder of records in partitions, which are equal ranges of the hashes; several processes
-    may append to it.
+    """A folder of records in partitions, which are equal ranges of hashes.
+
+    Several processes may append to it.
 
     Attributes:
-      directory: exists; each process has its own folder in it, and in that a file for each
+      directory: an existing folder; each process has its own folder in it, with one file per
         partition.
-      partition_bits: there are 2^partition_bits partitions.
+      partition_bits: log2 of the number of partitions.
     """
 
     directory: Path
     partition_bits: int
 
     def partition(self, hash_: int) -> int:
-        """Where a hash belongs: its leading bits."""
+        """The partition of a hash: its leading bits."""
         return hash_ >> (HASH_BITS - self.partition_bits)
 
     def append(self, records: Iterable[Spilled]) -> None:
-        """Adds records, in one write for each partition."""
+        """Adds records, with one write per partition."""
         parts = defaultdict(bytearray)
         for hash_, data in records:
             part = parts[self.partition(hash_)]
             part += _HEADER.pack(hash_, len(data))
             part += data
         folder = self.directory / str(os.getpid())
-        # Not with its parents: a process that outlives a killed build must not bring the removed
-        # folder back.
+        # Without its parents: a process that outlives a killed build must not recreate the removed
+        # folder.
         folder.mkdir(exist_ok=True)
         for partition, part in parts.items():
             with open(folder / str(partition), "ab") as file:
                 file.write(part)
 
     def ranges(self, *, max_bytes: int) -> list[HashRange]:
-        """All ranges in the order of the hashes, each of about `max_bytes` of records: a larger
-        partition is divided."""
+        """Lists all ranges in hash order, each with about `max_bytes` of records.
+
+        Larger partitions are divided.
+        """
         width = 1 << (HASH_BITS - self.partition_bits)
         result = []
         for partition in range(1 << self.partition_bits):
             size = sum(path.stat().st_size for path in self._files(partition))
             pieces = max(1, -(-size // max_bytes))
             edges = [partition * width + width * piece // pieces for piece in range(pieces + 1)]
-            result += [
-                HashRange(partition, *edge) for edge in zip(edges[:-1], edges[1:], strict=True)
-            ]
+            result += [HashRange(partition, *edge) for edge in itertools.pairwise(edges)]
         return result
 
     def read(self, hash_range: HashRange) -> Iterator[Spilled]:
-        """The records of a range in no particular order, one at a time."""
+        """Yields the records of a range in no particular order."""
         for path in self._files(hash_range.partition):
             with open(path, "rb") as file:
                 while header := file.read(_HEADER.size):
@@ -97,7 +97,6 @@ class Spill:
 
 
 def partition_bits_for(size: int, *, partition_bytes: int) -> int:
-    """The `partition_bits` that divide `size` bytes into parts of about `partition_bytes`, or
-    into `MAX_PARTITIONS`."""
+    """The `partition_bits` for partitions of about `partition_bytes`, at most `MAX_PARTITIONS`."""
     partitions = min(MAX_PARTITIONS, max(1, -(-size // partition_bytes)))
     return (partitions - 1).bit_length()

@@ -1,8 +1,7 @@
-"""What a build does once its records are grouped: join similar ones, choose splits, compare splits,
-write files.
+"""The build steps after grouping: join similar records, choose and compare splits, write files.
 
-Each range of hashes or file is a task of its own, computed from a work folder and arguments alone,
-so that neither the number of processes nor the sizes of ranges show in the dataset.
+Each range of hashes or output file is a task, computed only from a work folder and arguments. So
+the dataset depends neither on the number of processes nor on the sizes of ranges.
 """
 
 import functools
@@ -23,7 +22,7 @@ from data_pipelines.protanno.dataset import decode_without_features
 
 
 def join_similar(folder: WorkFolder, ranges: int, *, ordered_map: OrderedMap) -> None:
-    """Puts in place of each record's unit that of its cluster by MinHash."""
+    """Replaces each record's unit by the unit of its MinHash cluster."""
     hashes = folder.load_all(ranges, "hashes")
     _collect_sketches(folder, ranges, count=len(hashes))
     links = ordered_map(functools.partial(_band_links, folder), range(minhash.BANDS))
@@ -37,8 +36,7 @@ def join_similar(folder: WorkFolder, ranges: int, *, ordered_map: OrderedMap) ->
 
 
 def _collect_sketches(folder: WorkFolder, ranges: int, *, count: int) -> None:
-    """The sketches of all ranges in one file, and their keys in one where each band lies
-    together."""
+    """Collects the sketches of all ranges in one file, and their band keys in another, by band."""
     rows = np.lib.format.open_memmap(
         folder.path / "sketches.npy", "w+", np.uint16, (count, minhash.HASHES)
     )
@@ -64,8 +62,10 @@ def _band_links(folder: WorkFolder, band: int) -> Int64[np.ndarray, "m 2"]:
 def assign_splits(
     folder: WorkFolder, ranges: int, **fractions: float
 ) -> Int64[np.ndarray, "ranges splits 2"]:
-    """Gives every record its split, by the fractions of `split_codes`. Returns records and bytes
-    of each range and split."""
+    """Assigns a split to every record, with the fractions of `split_codes`.
+
+    Returns the number of records and bytes of each range and split.
+    """
     sizes = np.zeros((ranges, len(SPLITS), 2), np.int64)
     for position in range(ranges):
         codes = split_codes(
@@ -81,14 +81,13 @@ def assign_splits(
 
 
 class Overlap(NamedTuple):
-    """Held-out records that MinHash looked up.
+    """Results of the MinHash check of held-out records.
 
     Attributes:
-      statistics: held-out split → how many have a relative in training, as `overlap.result` tells
-        it.
-      positions: of the records among all.
-      related: whether they have a relative among training records with text, and among those
-        without.
+      statistics: held-out split → number with a relative in training, as in `overlap.result`.
+      positions: indices of the checked records among all records.
+      related: whether they have a relative among training records with text (row 0) and without
+        text (row 1).
     """
 
     statistics: dict[str, dict]
@@ -97,7 +96,7 @@ class Overlap(NamedTuple):
 
 
 def measure_overlap(folder: WorkFolder, ranges: int, *, ordered_map: OrderedMap) -> Overlap:
-    """Looks up the held-out records that `overlap.sample` takes."""
+    """Checks the held-out records that `overlap.sample` selects."""
     codes = folder.load_all(ranges, "codes")
     counts = np.bincount(codes, minlength=len(SPLITS))
     sampled = overlap.sample(codes)
@@ -107,14 +106,12 @@ def measure_overlap(folder: WorkFolder, ranges: int, *, ordered_map: OrderedMap)
     related = ordered_map(functools.partial(_related_in_range, folder), range(ranges))
     for part in progress(related, description="overlap", unit="ranges", total=ranges):
         found |= part
-    by_split = np.split(
-        found, np.cumsum([len(members) for members in sampled.values()])[:-1], axis=1
-    )
-    statistics = {
-        name: overlap.result(part, sequences=int(counts[SPLITS.index(name)]))
-        for name, part in zip(sampled, by_split, strict=True)
-        if len(sampled[name]) or name != RANDOM_TEST
-    }
+    edges = np.cumsum([len(members) for members in sampled.values()])[:-1]
+    by_split = np.split(found, edges, axis=1)
+    statistics = {}
+    for name, part in zip(sampled, by_split, strict=True):
+        if len(sampled[name]) or name != RANDOM_TEST:
+            statistics[name] = overlap.result(part, sequences=int(counts[SPLITS.index(name)]))
     return Overlap(statistics, positions, found)
 
 
@@ -140,13 +137,13 @@ def _related_in_range(folder: WorkFolder, position: int) -> Bool[np.ndarray, "2 
 
 
 def layout(folder: WorkFolder, ranges: int) -> nearest_training.Layout:
-    """The records of all ranges, for a file of identities."""
+    """The layout of the records of all ranges, for a file of identities."""
     arrays = (folder.load_all(ranges, name) for name in ("accessions", "codes", "clusters"))
     return nearest_training.Layout.of(*arrays)
 
 
 def held_out_accessions(folder: WorkFolder, ranges: int) -> Iterator[str]:
-    """Of the held-out records, in the dataset's order."""
+    """Yields the accessions of the held-out records, in dataset order."""
     for position in range(ranges):
         (indices,) = np.nonzero(folder.load(position, "codes") >= SPLITS.index(TEST))
         for data in folder.records(position, indices):
@@ -154,7 +151,7 @@ def held_out_accessions(folder: WorkFolder, ranges: int) -> Iterator[str]:
 
 
 def relatives(folder: WorkFolder, ranges: int, found: Overlap | None) -> Float[np.ndarray, "2 h"]:
-    """Of each held-out record, 1 or 0 where it was looked up (`Overlap.related`), else NaN."""
+    """For each held-out record, 1 or 0 if it was checked (`Overlap.related`), else NaN."""
     codes = folder.load_all(ranges, "codes")
     known = np.full((2, len(codes)), np.nan)
     if found is not None:
@@ -163,8 +160,7 @@ def relatives(folder: WorkFolder, ranges: int, found: Overlap | None) -> Float[n
 
 
 class Stretch(NamedTuple):
-    """Some of a split's records in the range at `position`: `count` of them after the first
-    `skip`."""
+    """A run of a split's records in the range at `position`: skip `skip`, then take `count`."""
 
     position: int
     skip: int
@@ -172,7 +168,7 @@ class Stretch(NamedTuple):
 
 
 class ShardTask(NamedTuple):
-    """A file to write: its path, its split's place in `SPLITS`, and where its records are."""
+    """A file to write: its path, its split's index in `SPLITS`, and where to find its records."""
 
     path: Path
     code: int
@@ -186,20 +182,19 @@ def write_splits(
     *,
     ordered_map: OrderedMap,
 ) -> dict[str, protanno.Shards]:
-    """Writes the files of every split that holds records into `directory`, from what
-    `assign_splits` returned."""
+    """Writes the files of all non-empty splits; `sizes` is as returned by `assign_splits`."""
     plans = {
         name: protanno.plan_shards(*sizes[:, code].sum(axis=0).tolist())
         for code, name in enumerate(SPLITS)
         if sizes[:, code, 0].any()
     }
-    tasks = [
-        task for name, plan in plans.items() for task in _shard_tasks(folder, name, plan, sizes)
-    ]
+    tasks = []
+    for name, plan in plans.items():
+        tasks += _shard_tasks(folder, name, plan, sizes)
     written = ordered_map(functools.partial(_write_shard, folder), tasks)
     for path in progress(written, description="write", unit="files", total=len(tasks)):
-        # Written elsewhere: a process that outlives a killed build must not write into the next
-        # one.
+        # The file was written elsewhere, because a process that outlives a killed build must not
+        # write into the next one.
         path.rename(directory / path.name)
     return plans
 
@@ -207,7 +202,7 @@ def write_splits(
 def _shard_tasks(
     folder: WorkFolder, name: str, plan: protanno.Shards, sizes: np.ndarray
 ) -> Iterator[ShardTask]:
-    """The files of a split."""
+    """Plans the files of a split."""
     code = SPLITS.index(name)
     starts = np.concatenate([[0], np.cumsum(sizes[:, code, 0])])
     first = 0
@@ -217,15 +212,11 @@ def _shard_tasks(
             np.searchsorted(starts, first, side="right") - 1,
             np.searchsorted(starts, last, side="left"),
         )
-        edges = [
-            (position, max(first, starts[position]), min(last, starts[position + 1]))
-            for position in positions
-        ]
-        stretches = [
-            Stretch(position, int(a - starts[position]), int(b - a))
-            for position, a, b in edges
-            if b > a
-        ]
+        stretches = []
+        for position in positions:
+            a, b = max(first, starts[position]), min(last, starts[position + 1])
+            if b > a:
+                stretches.append(Stretch(position, int(a - starts[position]), int(b - a)))
         path = protanno.shard_path(folder.shards, name, shard=shard, shards=len(plan.lengths))
         yield ShardTask(path, code, stretches)
         first = last

@@ -1,6 +1,6 @@
-"""What lies on disk between the steps of a build: records and arrays of each range of hashes.
+"""Files between the steps of a build: the records and arrays of each range of hashes.
 
-Every process of a build sees the folder, on a cluster through a shared file system.
+All processes of a build access the folder, on a cluster through a shared file system.
 """
 
 import dataclasses
@@ -20,19 +20,19 @@ from data_pipelines.build.spill import Spill, Spilled, partition_bits_for
 from data_pipelines.protanno.questions import load_questions, save_questions
 
 RANGE_BYTES = 64 << 20
-"""Encoded records of a range, about; grouping them takes a few times as much memory."""
+"""Approximate size of a range's encoded records; grouping takes a few times as much memory."""
 
 _GZIP_RATIO = 6
-"""About how many times smaller UniProt's files are when compressed."""
+"""Approximate compression ratio of UniProt's files."""
 
 
 @dataclasses.dataclass(frozen=True)
 class WorkFolder:
-    """A folder for the files between the steps.
+    """A folder for intermediate files.
 
     Attributes:
-      path: an empty folder at first, removed by the caller.
-      partition_bits: of the spilled records.
+      path: initially empty; the caller removes it.
+      partition_bits: log2 of the number of partitions of spilled records.
     """
 
     path: Path
@@ -40,36 +40,36 @@ class WorkFolder:
 
     @property
     def spill(self) -> Spill:
-        """The records that were read."""
+        """The records read so far."""
         return Spill(self.path / "spill", self.partition_bits)
 
     @property
     def shards(self) -> Path:
-        """Where the dataset's files are written, before they get their place."""
+        """The folder where dataset files are written before they are moved to their place."""
         return self.path / "shards"
 
     def part(self, position: int, name: str) -> Path:
-        """One of the files of the range at `position` in the order of the ranges."""
+        """The path of a file of the range at `position`."""
         return self.path / "groups" / f"{position}.{name}"
 
     def load(self, position: int, name: str) -> np.ndarray:
-        """An array of a range.
+        """Loads an array of a range.
 
-        `hashes`, `accessions` (hashes too), `clusters`, `units`, `ends` (byte offsets),
-        `sketches`, `codes` (splits).
+        Arrays are `hashes`, `accessions` (hashes too), `clusters`, `units`, `ends` (byte offsets),
+        `sketches` and `codes` (splits).
         """
         return np.load(self.part(position, f"{name}.npy"))
 
     def load_all(self, ranges: int, name: str) -> np.ndarray:
-        """The same array of all ranges, one after the other."""
+        """Loads an array of all ranges, concatenated."""
         return np.concatenate([self.load(position, name) for position in range(ranges)])
 
     def save(self, position: int, name: str, array: np.ndarray) -> None:
-        """Keeps an array of a range."""
+        """Saves an array of a range."""
         np.save(self.part(position, f"{name}.npy"), array)
 
     def save_group(self, position: int, records: Iterable[Spilled]) -> Grouped:
-        """Groups the records of a range and keeps the result. Returns its counts."""
+        """Groups the records of a range, saves the result, and returns its counts."""
         group = _grouping(self.path).group(records)
         with open(self.part(position, "records"), "wb") as file:
             file.writelines(group.records)
@@ -85,7 +85,7 @@ class WorkFolder:
         return Grouped.count(group)
 
     def records(self, position: int, indices: Iterable[int]) -> Iterator[bytes]:
-        """Some encoded records of a range."""
+        """Yields selected encoded records of a range."""
         ends = self.load(position, "ends")
         with open(self.part(position, "records"), "rb") as file:
             for index in indices:
@@ -93,25 +93,24 @@ class WorkFolder:
                 yield file.read(ends[index + 1] - ends[index])
 
     def concatenate(self, ranges: int, name: str, file: BinaryIO) -> None:
-        """Copies the lines of all ranges (`merged.tsv`, `excluded.tsv`) into one file."""
+        """Appends the lines of all ranges (`merged.tsv`, `excluded.tsv`) to one file."""
         for position in range(ranges):
             with open(self.part(position, name), "rb") as part:
                 shutil.copyfileobj(part, file)
 
 
 def _merged_lines(group: Group) -> Iterator[str]:
-    """Accession and source of an entry, then those of the record that its sequence has."""
+    """Yields accession and source of each merged entry, then those of the kept record."""
     return ("\t".join(merge) + "\n" for merge in group.merges)
 
 
 def _excluded_lines(group: Group) -> Iterator[str]:
-    """The accession of a record, and the names of the files that hold its sequence."""
+    """Yields the accession of each excluded record and the files that contain its sequence."""
     return ("\t".join((accession, *files)) + "\n" for accession, files in group.excluded)
 
 
 def prepare(path: Path, grouping: Grouping, *, inputs: Sequence[Path]) -> WorkFolder:
-    """Lays out an existing folder for a build of `inputs`; all processes find in it how to
-    group."""
+    """Prepares an existing folder for a build of `inputs`, with the grouping for all processes."""
     size = sum(_plain_bytes(file) for file in inputs if file.is_file())
     for name in ("spill", "groups", "shards"):
         (path / name).mkdir()
@@ -124,14 +123,13 @@ def prepare(path: Path, grouping: Grouping, *, inputs: Sequence[Path]) -> WorkFo
 
 
 def _plain_bytes(path: Path) -> int:
-    """About how many bytes of text a file holds; a wrong guess costs a little time and no
-    memory."""
+    """Estimates the uncompressed size; a bad estimate costs a little time but no memory."""
     return path.stat().st_size * (_GZIP_RATIO if path.suffix == ".gz" else 1)
 
 
 @functools.lru_cache(maxsize=1)
 def _grouping(path: Path) -> Grouping:
-    """What `prepare` was given; the clusters stay on disk and are shared by the processes."""
+    """Loads what `prepare` saved; processes share the clusters, which stay on disk."""
     options = json.loads((path / "grouping.json").read_text(encoding="utf-8"))
     arrays = (np.load(path / f"{name}.npy", mmap_mode="r") for name in ("accessions", "units"))
     excluded = {key: tuple(names) for key, names in options["excluded"]}

@@ -1,2 +1,1 @@
-"""What every part uses: errors as sentences, files that are never half written, progress, JSON,
-Markdown."""
+"""Shared helpers: user errors, atomic output files, progress display, JSON, Markdown."""

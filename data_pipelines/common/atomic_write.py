@@ -1,5 +1,7 @@
-"""Files of a folder of our own that are there whole or not at all; `outputs` makes what users
-name."""
+"""Atomic writes for files inside the program's own folders.
+
+`outputs` handles the files and folders that users name.
+"""
 
 import contextlib
 import os
@@ -10,12 +12,12 @@ from pathlib import Path
 
 @contextlib.contextmanager
 def atomic_path(path: Path, *, partial: Path | None = None) -> Iterator[Path]:
-    """A name to write a file to, which is on the disk and renamed to `path` when the context ends
-    well, and removed otherwise.
+    """Yields a path to write to; renames it to `path` on success and removes it on failure.
 
-    By default it lies beside `path` and no other process has it: of several that write the same
-    file, the last to end wins. A link called `path` is replaced, not followed: in a folder of
-    somebody else's it may lead anywhere.
+    The file is flushed to disk before the rename. By default the temporary name is unique and lies
+    beside `path`, so when several processes write the same file, the last one to finish wins. If
+    `path` is a symbolic link, the link is replaced, not followed: in somebody else's folder it may
+    point anywhere.
     """
     partial = partial or path.with_name(f"{path.name}.{uuid.uuid4().hex}.partial")
     try:
@@ -28,7 +30,6 @@ def atomic_path(path: Path, *, partial: Path | None = None) -> Iterator[Path]:
 
 
 def atomic_write(path: Path, content: str | bytes, *, partial: Path | None = None) -> None:
-    """Writes a file (text as UTF-8) that is there whole or not at all; `partial` as in
-    `atomic_path`."""
+    """Writes a file (text as UTF-8) atomically; `partial` as in `atomic_path`."""
     with atomic_path(path, partial=partial) as written:
         written.write_bytes(content.encode() if isinstance(content, str) else content)

@@ -1,4 +1,4 @@
-"""What the disk refuses while a command writes, in one sentence."""
+"""Reports disk errors during a write in one sentence."""
 
 import contextlib
 import errno
@@ -26,10 +26,10 @@ DISK_ERRORS = (
 
 @contextlib.contextmanager
 def report_disk_errors(output: str | Path, *, kept: str = "") -> Iterator[None]:
-    """Makes a RunError, which names the output and the reason, of a file that cannot be written.
+    """Turns a disk error into a RunError that names the output and the cause.
 
-    Where `output` is a path and the error names a file elsewhere, that one is told. `kept` tells
-    what another run of the same line begins with, where it does not begin anew.
+    If `output` is a path and the error concerns a file elsewhere, that file is named instead.
+    `kept` says where a rerun of the same command resumes, if it does not start over.
     """
     try:
         yield
@@ -40,20 +40,22 @@ def report_disk_errors(output: str | Path, *, kept: str = "") -> Iterator[None]:
 
 
 def disk_error(error: Exception, output: str | Path, *, kept: str = "") -> RunError:
-    """The sentence on an error of the disk, as `report_disk_errors` raises it."""
+    """Builds the RunError that `report_disk_errors` raises."""
     elsewhere = _file_elsewhere(error, output) if isinstance(output, Path) else None
     message = (
         f"{elsewhere} cannot be read or written" if elsewhere else f"{output} cannot be written"
     )
-    again = f"run the same line again{kept and f': {kept}'}"
+    again = f"rerun the command{kept and f': {kept}'}"
     return RunError(
-        f"{message} ({os.strerror(_code(error))}); make room or mend the disk, then {again}."
+        f"{message} ({os.strerror(_code(error))}); free some space or check the disk, then {again}."
     )
 
 
 def _file_elsewhere(error: Exception, output: Path) -> str | None:
-    """The file that an error names, unless that is the output, a folder it is in, or one whose
-    name begins with its name."""
+    """Returns the file an error names, or None if it belongs to the output.
+
+    Files inside the output, its parent folders, and names that start with its name belong to it.
+    """
     named = getattr(error, "filename", None)
     if not isinstance(named, str | os.PathLike):
         return None
@@ -64,8 +66,10 @@ def _file_elsewhere(error: Exception, output: Path) -> str | None:
 
 
 def _code(error: Exception) -> int | None:
-    """The system's error number, which libraries in C++ and Rust put into the text of their
-    errors, as a number or in words."""
+    """Returns the system error number.
+
+    C++ and Rust libraries put it in the text of their errors, as a number or in words.
+    """
     if code := getattr(error, "errno", None):
         return code
     if number := re.search(r"os[_ ]error(?:_code=')? ?(\d+)", str(error)):

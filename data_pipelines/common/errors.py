@@ -1,4 +1,4 @@
-"""The exceptions that are one sentence for the user, and how commands end."""
+"""One-sentence errors for the user, and how commands exit."""
 
 import errno
 import functools
@@ -9,19 +9,18 @@ import sys
 from collections.abc import Callable, Iterator
 
 _LONGEST = 1000
-"""Characters of a sentence; a longer one loses its middle."""
+"""Maximum characters of a sentence; a longer one is cut in the middle."""
 
 
 class _Sentence(Exception):
-    """One line that can be printed, whatever a stranger's file has put into it."""
+    """An error message on one printable line, whatever text from a file it includes."""
 
     def __init__(self, sentence: str):
         super().__init__(one_line(sentence))
 
 
 def one_line(text: str) -> str:
-    """The text on one line of at most `_LONGEST` characters, with escapes for what a terminal
-    would not show as it is."""
+    """Joins text to one line of at most `_LONGEST` characters and escapes unprintable ones."""
     line = " ".join(text.split())
     if not line.isprintable():
         line = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
@@ -30,23 +29,21 @@ def one_line(text: str) -> str:
 
 
 class UserError(_Sentence):
-    """A mistake of the user: one sentence that names the thing and the fix.
+    """A mistake of the user, in one sentence that names the cause and the fix.
 
     Commands print it on stderr without a traceback and exit with code 2.
     """
 
 
 class RunError(_Sentence):
-    """A command that was right and cannot go on, such as a full disk: one sentence that names the
-    thing and the fix.
+    """A failure that is not the user's mistake, such as a full disk, with its cause and fix.
 
     Commands print it on stderr without a traceback and exit with code 1.
     """
 
 
 def require_utf8(path: str | os.PathLike) -> None:
-    """Raises UserError for a path, or any other argument, that is not UTF-8: most libraries
-    refuse it."""
+    """Raises UserError for a path or argument that is not UTF-8; most libraries reject it."""
     try:
         os.fspath(path).encode()
     except UnicodeEncodeError as error:
@@ -56,12 +53,11 @@ def require_utf8(path: str | os.PathLike) -> None:
 
 
 def command(main: Callable[..., int | None]) -> Callable[..., int]:
-    """Wraps a command's main: returns its exit code, for a `UserError` or `RunError` 2 or 1, with
-    one sentence on stderr.
+    """Wraps a command's main function so that it prints errors and returns an exit code.
 
-    So do arguments that are not UTF-8, with 2, and a limit of open files that is too low, with 1,
-    whatever it leads to. Ctrl-C ends it with 130, as it ends other programs, and without a
-    traceback.
+    `UserError` gives 2 and `RunError` gives 1, each with one sentence on stderr. Arguments that are
+    not UTF-8 give 2, and too low a limit of open files gives 1, whatever error it causes. Ctrl-C
+    gives 130, as in other programs, without a traceback.
     """
 
     @functools.wraps(main)
@@ -77,30 +73,30 @@ def command(main: Callable[..., int | None]) -> Callable[..., int]:
             print("interrupted", file=sys.stderr)
             return 128 + signal.SIGINT
         except Exception as error:
-            told, code = _sentence(error)
-            if told is None:
+            sentence, code = _sentence(error)
+            if sentence is None:
                 raise
-            print(f"error: {told}", file=sys.stderr)
+            print(f"error: {sentence}", file=sys.stderr)
             return code
 
     return wrapped
 
 
 def _sentence(error: Exception) -> tuple[str | None, int]:
-    """What to tell of an error, None for one of the program itself, and the exit code."""
+    """The sentence to print (None for a bug in the program) and the exit code."""
     if any(os.strerror(errno.EMFILE) in str(cause) for cause in _causes(error)):
         allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        # What could not be opened complains once more when it is removed.
+        # Objects that could not be opened would complain again on garbage collection.
         sys.unraisablehook = lambda _: None
-        limit = f"this needs more files open at once than the {allowed} that are allowed"
-        return f"{limit}; run `ulimit -n 4096`, then the same line again.", 1
+        limit = f"too many open files: the limit is {allowed} (`ulimit -n`)"
+        return f"{limit}; run `ulimit -n 4096`, then rerun the command.", 1
     if isinstance(error, UserError | RunError):
         return str(error), 2 if isinstance(error, UserError) else 1
     return None, 1
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    """The error and those that it came from."""
+    """Yields the error and the chain of errors that led to it."""
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__

@@ -1,4 +1,4 @@
-"""How every figure looks. The colours are Okabe and Ito's, safe for the colour-blind."""
+"""The style of every figure; the Okabe–Ito colours are safe for colour-blind readers."""
 
 BLUE, VERMILION, GREEN, PURPLE, GREY, INK = (
     "#0072B2",
@@ -14,7 +14,7 @@ DPI = 150
 
 
 def tidy(axis) -> None:
-    """Leaves what carries meaning: no box, a faint grid behind the data, small ticks."""
+    """Removes the box, adds a faint grid behind the data and shrinks the tick labels."""
     axis.spines[["top", "right"]].set_visible(False)
     axis.spines[["left", "bottom"]].set_color(GREY)
     axis.grid(color="#E6E6E6", linewidth=0.6)

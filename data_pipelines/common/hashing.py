@@ -11,8 +11,7 @@ def file_sha256(path: Path) -> str:
 
 
 def sequence_hash(sequence: str) -> str:
-    """The SHA-256, in hex, of `SEQUENCE_LENGTH`: biotrainer's name of a sequence since its
-    version 1.0."""
+    """Hashes `SEQUENCE_LENGTH` with SHA-256 (hex), biotrainer's sequence id since version 1.0."""
     text = f"{sequence}_{len(sequence)}"
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
@@ -25,11 +24,10 @@ def hash64(text: str) -> int:
 
 
 def hash32(text: str) -> int:
-    """An unsigned 32-bit hash that is never 0, which marks an absent text or an empty slot in a
-    batch."""
+    """An unsigned 32-bit hash, never 0, which marks an absent text or an empty batch slot."""
     return hash32_bytes(text.encode("utf-8", "surrogatepass"))
 
 
 def hash32_bytes(content: bytes) -> int:
-    """`hash32` of bytes as they are."""
+    """`hash32` of raw bytes."""
     return int.from_bytes(hashlib.blake2b(content, digest_size=4).digest(), "little") or 1

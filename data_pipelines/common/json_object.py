@@ -1,5 +1,6 @@
-"""JSON objects from files that others wrote."""
+"""Safe reading of JSON objects from files of unknown origin."""
 
+import itertools
 import json
 import math
 import pathlib
@@ -13,19 +14,19 @@ MAX_DEPTH = 64
 
 
 def read_json(path: pathlib.Path, *, fix: str = "give a complete folder") -> dict:
-    """The JSON object in a file of at most 16 MiB.
+    """Reads the JSON object in a file of at most 16 MiB.
 
     Raises:
-      UserError: there is no such file (then do what `fix` says), it is larger, or it is no JSON
-        object with distinct names.
+      UserError: the file is missing (the message ends with `fix`), too large, or not a JSON object
+        with unique names.
     """
     try:
         if not path.is_file():
             raise UserError(f"{path} is missing; {fix}.")
         if path.stat().st_size > MAX_FILE_BYTES:
             raise UserError(
-                f"{path} has {path.stat().st_size} bytes, too many for such a file; give the "
-                "original one."
+                f"{path} has {path.stat().st_size} bytes, more than the {MAX_FILE_BYTES} allowed; "
+                "use the original file."
             )
         return parse_object(path.read_bytes(), name=str(path))
     except OSError as error:
@@ -35,31 +36,33 @@ def read_json(path: pathlib.Path, *, fix: str = "give a complete folder") -> dic
 
 
 def parse_object(text: bytes, *, name: str) -> dict:
-    """The JSON object that `text` is; `name` says in errors where it comes from.
+    """Parses a JSON object; `name` is its source in error messages.
 
     Raises:
-      UserError: it is something else, repeats a name within an object, or is nested more than
+      UserError: it is not an object, repeats a name within an object, or is nested more than
         `MAX_DEPTH` deep.
     """
     try:
         value = json.loads(text, object_pairs_hook=_distinct)
     except RecursionError as error:
         raise UserError(
-            f"{name} is damaged: its JSON is nested too deeply; get the file anew."
+            f"{name} is damaged: its JSON is nested too deeply; get a fresh copy of the file."
         ) from error
     except ValueError as error:
         raise UserError(
-            f"{name} is damaged: it is no JSON ({error}); get the file anew."
+            f"{name} is damaged: not valid JSON ({error}); get a fresh copy of the file."
         ) from error
     if not isinstance(value, dict):
-        raise UserError(f"{name} is damaged: it is no JSON object; get the file anew.")
+        raise UserError(f"{name} is damaged: not a JSON object; get a fresh copy of the file.")
     if _is_deeper(value, MAX_DEPTH):
-        raise UserError(f"{name} is damaged: its JSON is nested too deeply; get the file anew.")
+        raise UserError(
+            f"{name} is damaged: its JSON is nested too deeply; get a fresh copy of the file."
+        )
     return value
 
 
 def _distinct(pairs: list[tuple[str, object]]) -> dict:
-    # Readers disagree about which of two equal names counts.
+    # Parsers disagree about which of two equal names wins.
     members = {}
     for name, value in pairs:
         if name in members:
@@ -69,8 +72,7 @@ def _distinct(pairs: list[tuple[str, object]]) -> dict:
 
 
 def _is_deeper(value: object, depth: int) -> bool:
-    """Whether objects and arrays lie in each other more than `depth` deep; without recursion,
-    which they could exhaust."""
+    """Whether objects and arrays nest more than `depth` deep; iterative, to spare the stack."""
     level = [value]
     for _ in range(depth):
         inner = [
@@ -78,13 +80,12 @@ def _is_deeper(value: object, depth: int) -> bool:
             for part in level
             if isinstance(part, dict | list)
         ]
-        level = [part for parts in inner for part in parts]
+        level = list(itertools.chain.from_iterable(inner))
     return any(isinstance(part, dict | list) for part in level)
 
 
 def to_json(value: Any) -> Any:
-    """The value with numbers that are not finite as None, since JSON has none, and NumPy scalars
-    as plain numbers."""
+    """Converts a value for JSON: non-finite numbers to None, NumPy scalars to plain numbers."""
     if isinstance(value, Mapping):
         return {key: to_json(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -95,10 +96,10 @@ def to_json(value: Any) -> Any:
 
 
 _HUGE = 1e30
-"""Of any number: far above all that make sense."""
+"""Upper bound for any number; far above every sensible value."""
 
 
 def is_number(value: object) -> bool:
     """Whether it is a finite number that float arithmetic can take."""
-    # Compared, not converted: an integer of JSON may have thousands of digits.
+    # Compared, not converted: a JSON integer may have thousands of digits.
     return type(value) in (int, float) and -_HUGE < value < _HUGE

@@ -8,14 +8,13 @@ _SPECIAL = re.compile(r"([\\`*_\[\]|~#])")
 
 
 def plain(text: object) -> str:
-    """A text, e.g. from a file that somebody sent, so that Markdown shows it as it is, in one
-    line."""
+    """Escapes text of unknown origin so that Markdown shows it verbatim on one line."""
     line = " ".join(str(text).split()).replace("&", "&amp;").replace("<", "&lt;")
     return _SPECIAL.sub(r"\\\1", line)
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table, first column to the left, the others to the right."""
+    """A Markdown table: first column left-aligned, the others right-aligned."""
     lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
@@ -31,7 +30,7 @@ def number(value: float | None) -> str:
 
 
 def interval(bounds: Sequence[float | None] | None) -> str:
-    """`[low, high]`, or a dash where there is none or a bound is None or NaN."""
+    """`[low, high]`, or a dash if the interval or a bound is None or NaN."""
     if bounds is None or any(bound is None or not math.isfinite(bound) for bound in bounds):
         return UNDEFINED
     return f"[{number(bounds[0])}, {number(bounds[1])}]"

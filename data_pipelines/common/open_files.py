@@ -1,4 +1,4 @@
-"""How many files a process may have open at once, which `ulimit -n` sets."""
+"""The limit of open files per process, which `ulimit -n` sets."""
 
 import resource
 
@@ -8,11 +8,10 @@ _ENOUGH = 4096
 
 
 def require_open_files(count: int) -> None:
-    """Allows this process as many open files as the system lets it, at most 4096 or what it has
-    already.
+    """Raises this process's soft limit of open files to 4096, or to the hard limit if lower.
 
     Raises:
-      UserError: they are fewer than `count`.
+      UserError: the limit is still below `count`.
     """
     allowed, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _ENOUGH if most == resource.RLIM_INFINITY else min(_ENOUGH, most)
@@ -21,6 +20,6 @@ def require_open_files(count: int) -> None:
         allowed = wanted
     if resource.RLIM_INFINITY != allowed < count:
         raise UserError(
-            f"{allowed} files may be open at once, and this needs {count}; run `ulimit -n "
-            "4096` first."
+            f"this needs {count} open files, but the limit is {allowed}; "
+            "run `ulimit -n 4096`, then rerun the command."
         )

@@ -1,10 +1,9 @@
-"""What a command writes: it refuses what exists, locks what it is making, and removes only what
-carries its mark.
+"""Safe creation of a command's outputs: refuse existing files, lock, clean up only our own.
 
-While OUTPUT is being made, everything lies in the folder `OUTPUT.partial` beside it. The file
-`MARK` in it says that the folder is this program's, and is locked by the process that writes there;
-the lock is the operating system's and ends with the process. OUTPUT appears under its name when
-it is complete. A killed run leaves `OUTPUT.partial`, which the next one takes over.
+While OUTPUT is being made, everything lies in the folder `OUTPUT.partial` beside it. A file named
+`MARK` inside identifies the folder as this program's; the writing process locks it. The operating
+system releases the lock when the process ends. OUTPUT gets its name when it is complete. A killed
+run leaves `OUTPUT.partial` behind, and the next run takes it over.
 """
 
 import contextlib
@@ -19,26 +18,29 @@ from data_pipelines.common.disk_errors import disk_error, report_disk_errors
 from data_pipelines.common.errors import UserError, require_utf8
 
 MARK, MADE = "protclip.lock", "protclip.output"
-"""The mark, and what a folder is called until it gets its name: a mark too, as a library may go on
-writing there for a moment after its run has failed and removed everything."""
+"""The lock file, and the name of a folder until it is complete.
+
+The latter also identifies the folder as ours: a library may keep writing there for a moment after
+its run has failed and removed everything.
+"""
 
 
 def refuse_existing(outputs: Sequence[Path]) -> None:
-    """Raises UserError where an output exists already, be it a link that leads nowhere."""
+    """Raises UserError if an output already exists, even as a dangling symbolic link."""
     for path in outputs:
         if os.path.lexists(path):
-            raise UserError(f"{path} exists; remove it or name another --output.")
+            raise UserError(f"{path} exists; remove it or choose another --output.")
 
 
 @contextlib.contextmanager
 def claim(output: Path) -> Iterator[Path]:
-    """The folder `OUTPUT.partial`, locked for this process, with what a killed run has left there.
+    """Creates or takes over `OUTPUT.partial`, with the leftovers of a killed run, and locks it.
 
-    It stays at the end unless `release` is called.
+    The folder stays at the end unless `release` is called.
 
     Raises:
-      UserError: the folder cannot be made or locked, is not this program's, or another process has
-        it.
+      UserError: the folder cannot be created or locked, is not this program's, or is in use by
+        another process.
       RunError: the disk is full.
     """
     require_utf8(output)
@@ -51,7 +53,7 @@ def claim(output: Path) -> Iterator[Path]:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise disk_error(error, output) from error
         raise UserError(
-            f"{folder} cannot be made ({error.strerror}); name another --output."
+            f"{folder} cannot be created ({error.strerror}); choose another --output."
         ) from error
     with lock:
         try:
@@ -63,17 +65,16 @@ def claim(output: Path) -> Iterator[Path]:
                 f"{folder} cannot be locked ({error.strerror}); put --output on a local disk."
             ) from error
         if not _is_linked(lock, folder / MARK):
-            # The run that had it has just removed it.
+            # The run that owned the folder has just removed it.
             raise _busy(output)
         yield folder
 
 
 def release(folder: Path) -> None:
-    """Removes a claimed folder, its mark last: what remains of it, if that is cut off, is still
-    known as this program's."""
+    """Removes a claimed folder, its mark last, so an interrupted removal stays recognizable."""
     clear(folder)
-    # A process that outlives its run may still write there, and another run may claim it at this
-    # moment.
+    # A process that outlives its run may still write there, and another run may claim the folder
+    # right now.
     with contextlib.suppress(OSError):
         if [path.name for path in folder.iterdir()] == [MARK]:
             (folder / MARK).unlink()
@@ -81,7 +82,7 @@ def release(folder: Path) -> None:
 
 
 def clear(folder: Path) -> None:
-    """Removes what lies in a claimed folder, but for its mark."""
+    """Removes the contents of a claimed folder except its mark."""
     for path in folder.iterdir():
         if path.name == MARK:
             continue
@@ -93,12 +94,11 @@ def clear(folder: Path) -> None:
 
 @contextlib.contextmanager
 def new_folder(output: Path) -> Iterator[Path]:
-    """A folder to build in, which becomes `output` when the context ends well and is removed when
-    it fails.
+    """Yields a folder to build in; renames it to `output` on success and removes it on failure.
 
     Raises:
-      UserError: `output` exists and is no empty folder, or as `claim`.
-      RunError: the disk does not take what is written.
+      UserError: `output` exists and is not an empty folder, or as in `claim`.
+      RunError: a disk error occurs while writing.
     """
     output = output.resolve()
     _refuse_filled(output)
@@ -121,14 +121,13 @@ def new_folder(output: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def new_files(outputs: Sequence[Path]) -> Iterator[list[Path]]:
-    """A path to write each of some files to, which get their names together when the context ends
-    well.
+    """Yields a temporary path for each output; renames all of them together on success.
 
-    Their folders are made. If the context fails nothing is left.
+    Creates parent folders. On failure nothing is left.
 
     Raises:
-      UserError: one of them exists, or as `claim` of the first one.
-      RunError: the disk does not take what is written.
+      UserError: an output exists, or as in `claim` for the first one.
+      RunError: a disk error occurs while writing.
     """
     refuse_existing(outputs)
     with claim(outputs[0]) as partial:
@@ -148,39 +147,38 @@ def new_files(outputs: Sequence[Path]) -> Iterator[list[Path]]:
 
 @contextlib.contextmanager
 def new_file(output: Path) -> Iterator[Path]:
-    """`new_files` of a single one."""
+    """`new_files` for a single file."""
     with new_files([output]) as (path,):
         yield path
 
 
 def _refuse_foreign(folder: Path, output: Path) -> None:
-    """Raises UserError for a folder that holds something and no mark, or for what is no folder."""
+    """Raises UserError if `folder` is not a folder, or holds files but no mark of ours."""
     if not os.path.lexists(folder):
         return
     is_folder = folder.is_dir() and not folder.is_symlink()
     is_ours = (folder / MARK).is_file() or (folder / MADE).is_dir()
     if not is_folder or (any(folder.iterdir()) and not is_ours):
         raise UserError(
-            f"{folder} is in the way: {output.name} is made under that name, and this "
-            "program did not write what is there; "
-            "rename it, or name another --output."
+            f"{folder} is in the way: {output.name} is built under that name, and this program "
+            "did not create it; rename it or choose another --output."
         )
 
 
 def _refuse_filled(output: Path) -> None:
     """Raises UserError unless `output` is absent or an empty folder."""
     if os.path.lexists(output) and not (output.is_dir() and not any(output.iterdir())):
-        raise UserError(f"{output} exists and is not empty; remove it or name another --output.")
+        raise UserError(f"{output} exists and is not empty; remove it or choose another --output.")
 
 
 def _busy(output: Path) -> UserError:
     return UserError(
-        f"{output} is being written by another run; wait for it, or name another --output."
+        f"{output} is being written by another run; wait for it, or choose another --output."
     )
 
 
 def _is_linked(file, path: Path) -> bool:
-    """Whether an open file still has that name."""
+    """Whether an open file still exists under this path."""
     try:
         return os.path.samestat(os.fstat(file.fileno()), os.stat(path))
     except FileNotFoundError:

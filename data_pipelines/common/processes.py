@@ -1,4 +1,4 @@
-"""Worker processes that take tasks from one iterator and give results in its order."""
+"""Worker processes that map a function over an iterable and keep the order of the results."""
 
 import contextlib
 import faulthandler
@@ -16,37 +16,36 @@ from multiprocessing import resource_tracker
 from data_pipelines.common.errors import UserError
 
 OrderedMap = Callable[[Callable, Iterable], Iterator]
-"""(function, tasks) -> the results in the order of the tasks, which are taken from the iterable
-a few ahead."""
+"""(function, tasks) → the results in task order; tasks are drawn from the iterable a few ahead."""
 
 _PARENTS = (signal.SIGINT, signal.SIGHUP, signal.SIGUSR2)
 """Signals that a scheduler or terminal may send to all processes of a run."""
 
 _AHEAD = 2
-"""Tasks in flight for each worker: one at work, one waiting."""
+"""Tasks in flight per worker: one running, one waiting."""
 
 
 @contextlib.contextmanager
 def worker_processes(count: int) -> Iterator[OrderedMap]:
-    """`count` processes for any number of ordered maps; 1 computes in this process. Functions and
-    tasks are pickled.
+    """Starts `count` worker processes for ordered maps; 1 runs in this process instead.
 
-    The processes end with the context, and by themselves when this process is killed.
+    Functions and tasks are pickled. The workers exit with the context, or when this process is
+    killed.
 
     Raises:
-      UserError: a process was killed, as the system does when memory runs out.
+      UserError: a worker was killed, as the system does when memory runs out.
     """
     if count == 1:
         yield map
         return
-    # Not forked from here: threads, such as a progress bar's, make that unsafe.
+    # Forking this process is unsafe because of threads, such as a progress bar's.
     context = multiprocessing.get_context("forkserver")
     pool = ProcessPoolExecutor(count, mp_context=context, initializer=follow_parent)
     try:
         yield lambda function, tasks: _ordered(pool, function, tasks, ahead=_AHEAD * count)
     except BrokenProcessPool as error:
         raise UserError(
-            "a worker process was killed, perhaps for want of memory: use fewer --workers."
+            "a worker process was killed, probably out of memory; use fewer --workers."
         ) from error
     finally:
         pool.shutdown(cancel_futures=True)
@@ -65,10 +64,10 @@ def _ordered(
 
 
 def start_silent_tracker() -> None:
-    """Starts the process that tidies up after this one without a word of what it finds.
+    """Starts multiprocessing's resource tracker with its warnings turned off.
 
-    A trainer that has to end at once leaves semaphores to it, and its own last words are to be
-    the last.
+    A trainer that must exit at once leaves semaphores for it to clean up, and the trainer's own
+    last message should stay the last line.
     """
     before = os.environ.get("PYTHONWARNINGS")
     os.environ["PYTHONWARNINGS"] = ",".join(filter(None, (before, "ignore:resource_tracker")))
@@ -82,11 +81,10 @@ def start_silent_tracker() -> None:
 
 @contextlib.contextmanager
 def started_without_signals() -> Iterator[None]:
-    """Processes and threads that are started within it never see the signals that stop a run: their
-    parent handles them.
+    """Starts processes and threads with the stop signals of a run blocked; the parent handles them.
 
-    A terminal sends Ctrl-C to all, and Slurm its signals; a worker that gets one before
-    `follow_parent` would end.
+    A terminal sends Ctrl-C to every process, and Slurm does the same with its signals. A worker
+    that received one before `follow_parent` would exit.
     """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, (*_PARENTS, signal.SIGTERM, signal.SIGUSR1))
     try:
@@ -96,14 +94,12 @@ def started_without_signals() -> Iterator[None]:
 
 
 def follow_parent() -> None:
-    """Ties a worker process to its parent: the parent alone handles `_PARENTS`, and its death ends
-    the worker.
+    """Ties a worker process to its parent, which handles `_PARENTS` and takes it down.
 
-    On SIGUSR1 the worker writes the stacks of its threads to stderr, for whoever wonders what it
-    waits for.
+    On SIGUSR1 the worker writes its threads' stacks to stderr, to show where it hangs.
     """
     faulthandler.register(signal.SIGUSR1)
-    # Only now, where the worker was started without it.
+    # SIGUSR1 stays blocked until its handler is in place (`started_without_signals`).
     signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGUSR1])
     for number in _PARENTS:
         signal.signal(number, signal.SIG_IGN)

@@ -1,4 +1,4 @@
-"""One progress display for every command: a bar on a terminal, a line every 30 s elsewhere."""
+"""One progress display for all commands: a bar on a terminal, otherwise a line every 30 s."""
 
 import sys
 from collections.abc import Iterable
@@ -10,8 +10,7 @@ _LINE = "{desc}: {n_fmt}/{total_fmt} {unit} [{elapsed}<{remaining}, {rate_fmt}{p
 
 
 class _Lines(tqdm):
-    """A tqdm for files and pipes: the first line, the last one, and one every 30 s, without
-    moves of a cursor."""
+    """A tqdm for files and pipes: prints first, last and one line every 30 s, no cursor moves."""
 
     def __init__(self, iterable: Iterable | None = None, **options):
         slow = LINE_SECONDS
@@ -57,22 +56,21 @@ def progress(
     total: int | None = None,
     initial: int = 0,
 ) -> tqdm:
-    """A tqdm on stderr with rate and ETA; when stderr is no terminal it prints a line at most
-    every 30 s."""
+    """A tqdm on stderr with rate and ETA; a line at most every 30 s if stderr is not a terminal."""
     return _display()(
         iterable, desc=description, unit=unit, total=total, initial=initial, file=sys.stderr
     )
 
 
 def byte_progress(*, description: str, total: int) -> tqdm:
-    """As `progress`, of bytes in short (`1.2M`), on which it is told how many there have been."""
+    """Like `progress`, but counts bytes (`1.2M`); the caller updates it."""
     return _display()(desc=description, unit="B", unit_scale=True, total=total, file=sys.stderr)
 
 
 def tell(*lines: str) -> None:
-    """On stderr, above the bars of a terminal."""
-    told = "\n".join(lines)
+    """Prints lines on stderr, above any progress bar on a terminal."""
+    text = "\n".join(lines)
     if sys.stderr.isatty():
-        tqdm.write(told, file=sys.stderr)
+        tqdm.write(text, file=sys.stderr)
     else:
-        print(told, file=sys.stderr, flush=True)
+        print(text, file=sys.stderr, flush=True)

@@ -1,4 +1,4 @@
-"""What this project is called where it is installed, and its version."""
+"""The name and version of the installed distribution."""
 
 import importlib.metadata
 
@@ -6,7 +6,7 @@ DISTRIBUTION = "protclip-jax"
 
 
 def version() -> str:
-    """Of the installed project; `not installed` where it runs from a folder of sources."""
+    """The installed version, or `not installed` when run from a source folder."""
     try:
         return importlib.metadata.version(DISTRIBUTION)
     except importlib.metadata.PackageNotFoundError:

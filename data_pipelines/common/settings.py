@@ -1,4 +1,4 @@
-"""What a setting of a config is: its default, what it may be, and how it came to be."""
+"""The definition of a config setting: its default, its allowed values and its history."""
 
 import dataclasses
 import re
@@ -11,14 +11,13 @@ MAX_STEPS = 2**31 - 1
 """Steps are counted in 32 bits."""
 
 MAX_WIDTH, MAX_ROWS, MAX_PATH = 1 << 16, 1 << 24, 4096
-"""The largest width or number of layers; table or row; and path. Sensible values are far below."""
+"""Upper limits for widths and layer counts, tables and rows, and paths; far above normal values."""
 
 
 class Kind(NamedTuple):
-    """Which values a setting may have: in words for the user, and as a check.
+    """The allowed values of a setting: a description for the user and a check.
 
-    `holds` is their Python type, as which the command line reads the value of a setting that is
-    unset.
+    `holds` is the Python type used to parse the value of an unset setting on the command line.
     """
 
     wanted: str
@@ -27,7 +26,7 @@ class Kind(NamedTuple):
 
 
 class _AsDefault:
-    """Stands for a setting's own default."""
+    """Marks `before` as equal to the setting's own default."""
 
 
 AS_DEFAULT = _AsDefault()
@@ -38,11 +37,11 @@ class Setting:
     """One field of a config.
 
     Attributes:
-      default: the value where a config does not set it.
-      kind: which values it may have.
+      default: the value if a config does not set it.
+      kind: the allowed values.
       doc: one sentence for the user.
-      before: the value that code had before the field existed, for workdirs that began then.
-      changeable: whether a run that goes on may have another value than it began with.
+      before: the effective value before the field existed, for workdirs created then.
+      changeable: whether a resumed run may use a value other than the original.
     """
 
     default: object
@@ -53,12 +52,12 @@ class Setting:
 
     @property
     def began_with(self) -> object:
-        """The value in a workdir that is older than the field."""
+        """The value in a workdir that predates the field."""
         return self.default if self.before is AS_DEFAULT else self.before
 
 
 def integer(low: int, high: int) -> Kind:
-    """Whole numbers of a range, bounds included."""
+    """Whole numbers in a range, bounds included."""
     return Kind(
         f"a whole number from {low} to {high}",
         lambda value: type(value) is int and low <= value <= high,
@@ -67,29 +66,29 @@ def integer(low: int, high: int) -> Kind:
 
 
 def number(range_: str, is_within: Callable[[float], bool]) -> Kind:
-    """Finite numbers of a range, described and tested."""
+    """Finite numbers in a range, given as a description and a test."""
     return Kind(f"a number {range_}", lambda value: is_number(value) and is_within(value), float)
 
 
 def one_of(known: Sequence[str]) -> Kind:
-    """Names."""
+    """One of a set of names."""
     return Kind(
         f"one of {', '.join(known)}", lambda value: isinstance(value, str) and value in known, str
     )
 
 
 def some_of(known: range) -> Kind:
-    """Lists of whole numbers, perhaps empty."""
+    """Lists (possibly empty) of whole numbers from a range."""
 
     def allows(value: object) -> bool:
         is_list = isinstance(value, list | tuple)
         return is_list and all(type(level) is int and level in known for level in value)
 
-    return Kind(f"a list out of {', '.join(map(str, known))}, such as ({known[0]},)", allows, tuple)
+    return Kind(f"a list of {', '.join(map(str, known))}, such as ({known[0]},)", allows, tuple)
 
 
 def list_of(wanted: str, allows: Callable[[object], bool], *, example: str) -> Kind:
-    """Lists, perhaps empty, of what is described and tested."""
+    """Lists (possibly empty) of items, given as a description and a test."""
 
     def is_list(value: object) -> bool:
         return isinstance(value, list | tuple) and all(map(allows, value))
@@ -98,7 +97,7 @@ def list_of(wanted: str, allows: Callable[[object], bool], *, example: str) -> K
 
 
 def rules(wanted: str, allows: Callable[[object], bool]) -> Kind:
-    """Pairs of a regular expression and a value, at least one."""
+    """Non-empty lists of pairs: a regular expression and a value."""
 
     def is_rule(rule: object) -> bool:
         is_pair = isinstance(rule, list | tuple) and len(rule) == 2
@@ -111,7 +110,7 @@ def rules(wanted: str, allows: Callable[[object], bool]) -> Kind:
 
 
 def is_pattern(value: object) -> bool:
-    """Whether it is a regular expression."""
+    """Whether a value is a valid regular expression."""
     try:
         return isinstance(value, str) and bool(re.compile(value))
     except (re.error, RecursionError, OverflowError):
@@ -119,7 +118,7 @@ def is_pattern(value: object) -> bool:
 
 
 def unset_or(kind: Kind) -> Kind:
-    """The same values, or None."""
+    """The values of another kind, or None."""
     return Kind(
         f"{kind.wanted}, or unset", lambda value: value is None or kind.allows(value), kind.holds
     )
@@ -137,8 +136,8 @@ PATTERNS = Kind('a list of regular expressions, such as ("bias$",)', _are_patter
 FLAG = Kind("True or False", lambda value: type(value) is bool, bool)
 TEXT = Kind(f"1 to {MAX_PATH} printable characters", _is_text, str)
 WIDTH, ROWS, STEPS = integer(1, MAX_WIDTH), integer(1, MAX_ROWS), integer(1, MAX_STEPS)
-WEIGHT = number("from 0", lambda x: x >= 0)
+WEIGHT = number("of at least 0", lambda x: x >= 0)
 SHARE = number("from 0 to 1", lambda x: 0 <= x <= 1)
 DECAY = number("from 0 to below 1", lambda x: 0 <= x < 1)
-FRACTION = number("above 0, at most 1", lambda x: 0 < x <= 1)
+FRACTION = number("above 0 and at most 1", lambda x: 0 < x <= 1)
 EXPONENT = number("from -100 to 100", lambda x: abs(x) <= 100)

@@ -1,4 +1,4 @@
-"""Making the ids of an input unique, with eight bytes of memory for each."""
+"""Unique ids for the items of an input, using eight bytes of memory per item."""
 
 import numpy as np
 from jaxtyping import UInt64
@@ -7,15 +7,14 @@ from data_pipelines.common.hashing import hash64
 
 
 class UniqueIds:
-    """Gives the items of an input unique ids, one after the other in their order.
+    """Gives the items of an input unique ids, in order.
 
-    The k-th item (k ≥ 2) of the same id `x` becomes `x_k`; where the input has an item called
-    `x_k`, k is raised until it has none. Ids are known by 64-bit hashes: two different ones that
-    share a hash (one chance in 500 among 250 million) would only give the later one a needless
-    suffix.
+    The k-th item (k ≥ 2) with id `x` becomes `x_k`; if the input has an item named `x_k`, k is
+    increased until the name is free. Ids are compared by their 64-bit hashes. A collision (one
+    chance in 500 among 250 million ids) would only give the later id a needless suffix.
 
     Attributes:
-      duplicates: how many ids are changed.
+      duplicates: the number of ids that change.
     """
 
     def __init__(self, hashes: UInt64[np.ndarray, " n"]):
@@ -25,7 +24,7 @@ class UniqueIds:
         self.duplicates = int((counts - 1).sum())
 
     def unique(self, name: str) -> str:
-        """The id of the next item, which is called `name`."""
+        """The unique id of the next item, whose original id is `name`."""
         key = hash64(name)
         if key not in self._last:
             return name

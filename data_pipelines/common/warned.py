@@ -1,5 +1,4 @@
-"""Warnings of the library as commands tell them: a sentence on stderr, without the line of the
-program."""
+"""Shows the library's warnings as plain sentences on stderr, without source lines."""
 
 import contextlib
 import warnings
@@ -10,13 +9,12 @@ from data_pipelines.common.progress import tell
 
 @contextlib.contextmanager
 def warnings_as_sentences() -> Iterator[None]:
-    """Tells each `UserWarning` once, when it is issued; those of its subclasses and other
-    warnings look as ever."""
+    """Prints each distinct `UserWarning` once; subclasses and other warnings look as usual."""
     seen: set[str] = set()
     with warnings.catch_warnings():
         show = warnings.showwarning
 
-        def told(message, category, *where, **more) -> None:
+        def shown(message, category, *where, **more) -> None:
             if category is not UserWarning:
                 show(message, category, *where, **more)
             elif (sentence := str(message)) not in seen:
@@ -24,5 +22,5 @@ def warnings_as_sentences() -> Iterator[None]:
                 tell(sentence)
 
         warnings.simplefilter("always", UserWarning)
-        warnings.showwarning = told
+        warnings.showwarning = shown
         yield

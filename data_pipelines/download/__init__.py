@@ -1,2 +1,1 @@
-"""What `python -m data_pipelines.download` is made of: requests that resume, and what UniProt
-says about its releases."""
+"""Parts of `python -m data_pipelines.download`: resumable requests and UniProt's release data."""

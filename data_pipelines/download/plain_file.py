@@ -1,5 +1,4 @@
-"""A file at an address, resumed where it stopped and checked against a digest where one is
-known."""
+"""Downloads a file from a URL; resumes, and checks its digest if one is known."""
 
 import re
 from http.client import HTTPResponse
@@ -10,23 +9,22 @@ from urllib.error import HTTPError
 from data_pipelines.download import resumable
 
 BEYOND_THE_END = 416
-"""The status of a range that the file does not have."""
+"""The HTTP status for a range beyond the end of the file."""
 
 
 def download_plain(
     url: str, target: Path, *, md5: str = "", licence: str, timeout: float, tries: int
 ) -> None:
-    """Fetches a file to `target`, whose folder is made; a file that is there, whole and of this
-    address, is kept.
+    """Downloads a file to `target` and creates its folder; keeps a complete file of the same URL.
 
     Args:
-      md5: of the file, "" where it is not known. Without it a changed file is told from its ETag
-        and size alone.
-      licence: for FILE.provenance.json.
-      timeout, tries: as the commands' options.
+      md5: the file's MD5, "" if unknown. Without it, a changed file is only detected by ETag and
+        size.
+      licence: the text for FILE.provenance.json.
+      timeout, tries: as in the commands' options.
 
     Raises:
-      UserError, RunError: as `resumable.complete`.
+      UserError, RunError: as in `resumable.complete`.
     """
     wanted = {"url": url} | ({"md5": md5} if md5 else {})
     name = f"the file at {url}"
@@ -38,7 +36,7 @@ def download_plain(
 
 
 def _append_rest(file: BinaryIO, url: str, timeout: float) -> None:
-    """Appends the bytes that are missing, as far as one request brings them."""
+    """Appends the missing bytes, as many as one request returns."""
     notes = resumable.read_notes(resumable.notes_path(file))
     held = resumable.length(file)
     if held and held == notes.get("bytes"):
@@ -53,7 +51,7 @@ def _append_rest(file: BinaryIO, url: str, timeout: float) -> None:
     with response:
         size, tag = _size(response), response.headers.get("ETag", "")
         if not response.headers.get("Content-Range", "").startswith(f"bytes {held}-"):
-            # A server that knows no ranges sends the whole file.
+            # A server without range support sends the whole file.
             file.truncate(0)
         elif held and (notes.get("etag"), notes.get("bytes")) != (tag, size):
             file.truncate(0)
@@ -63,7 +61,7 @@ def _append_rest(file: BinaryIO, url: str, timeout: float) -> None:
 
 
 def _size(response: HTTPResponse) -> int | None:
-    """Bytes of the whole file, None where the server does not say."""
+    """The size of the whole file in bytes; None if the server does not give it."""
     ranged = response.headers.get("Content-Range", "")
-    told = ranged.rpartition("/")[2] if ranged else response.headers.get("Content-Length", "")
-    return int(told) if re.fullmatch("[0-9]+", told) else None
+    size = ranged.rpartition("/")[2] if ranged else response.headers.get("Content-Length", "")
+    return int(size) if re.fullmatch("[0-9]+", size) else None

@@ -1,4 +1,4 @@
-"""A file of a UniProt release, checked against size and MD5 in its folder's `RELEASE.metalink`."""
+"""Downloads a file of a UniProt release; checks size and MD5 with the `RELEASE.metalink` file."""
 
 import re
 import xml.etree.ElementTree as ElementTree
@@ -12,9 +12,9 @@ METADATA = "RELEASE.metalink"
 
 
 def download_file(name: str, output: Path, base_url: str, timeout: float, tries: int) -> Path:
-    """Fetches a file of UniProt's current release into the folder `output`; returns its path.
+    """Downloads a file of UniProt's current release to the folder `output`; returns its path.
 
-    `timeout` and `tries` are those of the command. Raises as `complete` and `read_metadata`.
+    `timeout` and `tries` are as in the command. Raises as in `complete` and `read_metadata`.
     """
     target, url, metadata_url = output / name, f"{base_url}/{name}", f"{base_url}/{METADATA}"
     wanted = persist(lambda: read_metadata(metadata_url, name, timeout), metadata_url, tries)
@@ -23,10 +23,10 @@ def download_file(name: str, output: Path, base_url: str, timeout: float, tries:
 
 
 def read_metadata(url: str, name: str, timeout: float) -> dict:
-    """`release`, `bytes` and `md5` of a file, from a metalink document (version 3).
+    """Reads `release`, `bytes` and `md5` of a file from a metalink document (version 3).
 
     Raises:
-      UserError: the document does not say them.
+      UserError: the document lacks them.
     """
     with request(url, timeout) as response:
         document = response.read()
@@ -45,7 +45,7 @@ def read_metadata(url: str, name: str, timeout: float) -> dict:
 
 
 def _append_rest(file: BinaryIO, url: str, wanted: dict, timeout: float) -> None:
-    """Appends the bytes that are missing, as far as one request brings them."""
+    """Appends the missing bytes, as many as one request returns."""
     size = wanted["bytes"]
     if length(file) == size:
         return
@@ -56,12 +56,12 @@ def _append_rest(file: BinaryIO, url: str, wanted: dict, timeout: float) -> None
         total = (part or response.headers.get("Content-Length", "")).rpartition("/")[2]
         if total not in ("", "*", str(size)):
             raise UserError(
-                f"{url} has {total} bytes, release {wanted['release']} says {size}: the server is "
-                "changing to a new release; try again later, or name a mirror as --base_url."
+                f"{url} has {total} bytes, but release {wanted['release']} lists {size}; the "
+                "server is probably updating: try again later, or choose a mirror with --base_url."
             )
         if not part.startswith(f"bytes {held}-"):
-            # The whole file, from a server that knows no ranges, or a part that was not asked for.
+            # The server does not support ranges and sent the whole file, or it sent another range.
             file.truncate(0)
             if part:
-                raise ConnectionError(f"the server sent {part}, not the bytes from {held}")
+                raise ConnectionError(f"the server sent {part} instead of the bytes from {held}")
         append_body(response, file, size)

@@ -1,5 +1,4 @@
-"""Downloads that resume: FILE.partial is renamed when complete; FILE.provenance.json is beside
-it."""
+"""Resumable downloads: FILE.partial is renamed when complete and gets FILE.provenance.json."""
 
 import datetime
 import fcntl
@@ -25,7 +24,7 @@ from data_pipelines.common.progress import progress, tell
 LICENCE = "CC BY 4.0, UniProt Consortium, https://www.uniprot.org/help/license"
 _MEBIBYTE = 1 << 20
 PASSING = {408, 425, 429, 500, 502, 503, 504}
-"""Statuses of a server that may answer later."""
+"""HTTP statuses of servers that may answer later."""
 
 Result = TypeVar("Result")
 AppendRest = Callable[[BinaryIO], None]
@@ -41,29 +40,29 @@ def complete(
     name: str = "",
     licence: str = LICENCE,
 ) -> None:
-    """Makes a file unless it is there, whole and as wanted.
+    """Downloads a file unless a complete and correct one exists.
 
     Args:
-      wanted: what is known of it; of UniProt `release`, and `bytes` and `md5`, or `entries`.
-      append_rest: appends what FILE.partial, which holds bytes of the wanted file only, lacks.
-      name: what a file of another content is told not to be; by default UniProt's current one.
-      licence: for FILE.provenance.json.
+      wanted: known facts; for UniProt `release`, and `bytes` and `md5`, or `entries`.
+      append_rest: appends the rest to FILE.partial, which only has bytes of the wanted file.
+      name: the expected file in an error about other content; by default UniProt's current one.
+      licence: the text for FILE.provenance.json.
 
     Raises:
-      UserError: it cannot be fetched, its MD5 is wrong, or another file has its name.
-      RunError: the disk does not take it.
+      UserError: the download fails, the MD5 is wrong, or another file has the name.
+      RunError: a disk error occurs while writing.
     """
     if target.exists():
-        tell(f"checking {target}.")
+        tell(f"checking {target}")
         known = read_notes(provenance_path(target))
         if wanted.items() <= known.items() and known.get("sha256") == file_sha256(target):
             return
         raise UserError(
-            f"{target} exists and is not {name or _current(wanted)}; remove it or name "
-            "another --output."
+            f"{target} exists and is not {name or _current(wanted)}; "
+            "remove it or choose another --output."
         )
     partial = Path(f"{target}.partial")
-    with report_disk_errors(partial, kept="it continues with what has arrived"):
+    with report_disk_errors(partial, kept="it resumes with the data received so far"):
         partial.parent.mkdir(parents=True, exist_ok=True)
         _refuse_foreign(partial)
         with open(partial, "ab") as file:
@@ -76,17 +75,17 @@ def complete(
 
 
 def _current(wanted: dict) -> str:
-    return f"UniProt's current one, release {wanted['release']}"
+    return f"UniProt's current file, release {wanted['release']}"
 
 
 def persist(attempt: Callable[[], Result], url: str, tries: int, position=lambda: 0) -> Result:
-    """What `attempt` returns, repeated with growing waits after broken connections or gzip data.
+    """Repeats `attempt` with growing pauses after broken connections or gzip data.
 
-    Only tries in a row that do not raise `position`, the bytes received, count: a long download
-    survives any number of broken connections.
+    Only consecutive attempts without progress in `position` (the bytes received) count, so a long
+    download survives any number of broken connections.
 
     Raises:
-      UserError: so many tries brought nothing new, or the server refuses for good.
+      UserError: `tries` attempts brought nothing new, or the server refuses permanently.
     """
     furthest, failures = position(), 0
     while True:
@@ -96,20 +95,20 @@ def persist(attempt: Callable[[], Result], url: str, tries: int, position=lambda
             if getattr(error, "errno", None) in DISK_ERRORS:
                 raise
             if isinstance(error, urllib.error.HTTPError) and error.code not in PASSING:
-                raise UserError(f"{url} cannot be fetched ({error}); check --base_url.") from error
+                raise UserError(f"cannot download {url} ({error}); check --base_url.") from error
             failures = 1 if position() > furthest else failures + 1
             furthest = max(furthest, position())
             if failures >= tries:
                 reason = str(error).strip("<>")
                 raise UserError(
-                    f"{url} cannot be fetched ({reason}) in {failures} tries; check the connection "
-                    "and run the same line again, which continues with what has arrived."
+                    f"cannot download {url} ({reason}) after {failures} attempts; check the "
+                    "connection, then rerun the command to resume with the data received so far."
                 ) from error
         time.sleep(min(2.0 ** (failures - 1), 120.0))
 
 
 def request(url: str, timeout: float, start: int = 0) -> http.client.HTTPResponse:
-    """The answer to a GET; with `start`, asks for the bytes from there on. For `persist`."""
+    """Sends a GET request (from byte `start` on) and returns the response; for `persist`."""
     headers = {"User-Agent": "protclip_jax data_pipelines.download"}
     headers |= {"Range": f"bytes={start}-"} if start else {}
     response = urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=timeout)
@@ -119,10 +118,10 @@ def request(url: str, timeout: float, start: int = 0) -> http.client.HTTPRespons
 
 
 def append_body(response: http.client.HTTPResponse, file: BinaryIO, size: int | None) -> None:
-    """Appends what a server sends until the file has `size` bytes, or all it sends where None.
+    """Appends the response until the file has `size` bytes, or the whole response if None.
 
     Raises:
-      ConnectionError: it sent less.
+      ConnectionError: the response ended early.
     """
     total = None if size is None else -(-size // _MEBIBYTE)
     initial, name = length(file) // _MEBIBYTE, file.name.rpartition("/")[2]
@@ -134,26 +133,26 @@ def append_body(response: http.client.HTTPResponse, file: BinaryIO, size: int | 
             file.flush()
             bar.update(length(file) // _MEBIBYTE - bar.n)
     if size is not None and length(file) < size:
-        raise ConnectionError(f"it ended after {length(file)} of {size} bytes")
+        raise ConnectionError(f"the response ended after {length(file)} of {size} bytes")
 
 
 def length(file: BinaryIO) -> int:
-    """Bytes that an open file holds."""
+    """The current size of an open file in bytes."""
     return os.fstat(file.fileno()).st_size
 
 
 def provenance_path(path: str | Path) -> Path:
-    """FILE.provenance.json: where a downloaded file comes from, its `release`, and its `sha256`."""
+    """FILE.provenance.json, with a downloaded file's origin, `release` and `sha256`."""
     return Path(f"{path}.provenance.json")
 
 
 def notes_path(partial: BinaryIO | Path) -> Path:
-    """FILE.partial.json: of which file FILE.partial is, and whatever its source notes."""
+    """FILE.partial.json, which identifies the file being downloaded and has the source's notes."""
     return Path(f"{partial if isinstance(partial, Path) else partial.name}.json")
 
 
 def read_notes(path: Path) -> dict:
-    """The object in a JSON file; empty if the file is missing or holds something else."""
+    """Reads the object in a JSON file; empty if the file is missing or has other content."""
     try:
         return dict(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
@@ -161,29 +160,28 @@ def read_notes(path: Path) -> dict:
 
 
 def write_notes(path: Path, notes: dict) -> None:
-    """Writes a JSON file that is there whole or not at all."""
+    """Writes a JSON file atomically."""
     atomic_write(path, json.dumps(notes, indent=2, ensure_ascii=False) + "\n")
 
 
 def _refuse_foreign(partial: Path) -> None:
-    """Raises UserError for a FILE.partial that holds something and has no notes beside it:
-    another program's."""
+    """Raises UserError for a non-empty FILE.partial without notes, which another program made."""
     if os.path.lexists(partial) and partial.stat().st_size and not notes_path(partial).exists():
         raise UserError(
-            f"{partial} is of another program, and would be overwritten; rename it or name "
-            "another --output."
+            f"{partial} was created by another program and would be overwritten; "
+            "rename it or choose another --output."
         )
 
 
 def _claim(file: BinaryIO, wanted: dict) -> None:
-    """Locks FILE.partial, and empties it if its bytes are of another file."""
+    """Locks FILE.partial, and empties it if it belongs to another file."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         raise UserError(f"another run is writing {file.name}; wait until it ends.") from error
     except OSError as error:
         raise UserError(
-            f"{file.name} cannot be locked ({error}); name another --output."
+            f"{file.name} cannot be locked ({error}); choose another --output."
         ) from error
     if read_notes(notes_path(file)).get("wanted") != wanted:
         file.truncate(0)
@@ -191,17 +189,17 @@ def _claim(file: BinaryIO, wanted: dict) -> None:
 
 
 def _provenance(file: BinaryIO, facts: dict) -> dict:
-    """The facts with digests and date; empties the file if its MD5 is not as they say."""
-    tell(f"checking {file.name}.")
+    """Adds digests and date to the facts; empties the file if its MD5 is wrong."""
+    tell(f"checking {file.name}")
     with open(file.name, "rb") as content:
         md5 = hashlib.file_digest(content, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
     if facts.get("md5", md5) != md5:
         file.truncate(0)
-        says = f"release {facts['release']} says" if "release" in facts else "not"
+        source = f" (from release {facts['release']})" if "release" in facts else ""
         raise UserError(
-            f"{facts['url']} has the MD5 {md5}, {says} {facts['md5']}: it "
-            "was damaged on the way or the server is changing to a new release; it was removed, so "
-            "run the same line again."
+            f"{facts['url']} has the MD5 {md5}; expected {facts['md5']}{source}. The download was "
+            "damaged, or the server is updating to a new release; the file was removed, "
+            "so rerun the command."
         )
     os.fsync(file.fileno())
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")

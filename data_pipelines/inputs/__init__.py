@@ -1,2 +1,1 @@
-"""What users hand to commands: proteins, texts, records and labels from files, checked before
-anything is computed."""
+"""User inputs of commands: proteins, texts, records and labels, checked before any computation."""

@@ -1,5 +1,4 @@
-"""The second pass over a user's input: chunks of consecutive items, each worth a file of
-results."""
+"""The second pass over an input: chunks of consecutive items, one result file each."""
 
 import hashlib
 import json
@@ -12,15 +11,13 @@ from data_pipelines.inputs.model_input import Source
 from data_pipelines.inputs.survey import Measure, Survey
 
 MAX_LETTERS = 1 << 25
-"""Of the ids and texts of a chunk: a model may read few tokens of a long text, and an id is as
-long as its author likes."""
+"""Limit for the ids and texts of a chunk; models may truncate long texts, and ids may be long."""
 
 
 class Chunk(NamedTuple):
-    """Consecutive items: their unique ids, clean texts, and the tokens that a model reads of them
-    all.
+    """Consecutive items: unique ids, clean texts, and the total number of tokens the model reads.
 
-    `hashes` are the `sequence_hash` of each text as the input has it.
+    `hashes` are the `sequence_hash` of each text as written in the input.
     """
 
     ids: list[str]
@@ -30,17 +27,17 @@ class Chunk(NamedTuple):
 
     @property
     def digest(self) -> str:
-        """64 bits (hex) that tell this chunk from any other content."""
+        """64 bits (hex) that identify the content of this chunk."""
         return hashlib.blake2b(
             json.dumps([self.ids, self.texts, self.hashes]).encode(), digest_size=8
         ).hexdigest()
 
 
 def chunks(source: Source, survey: Survey, *, measure: Measure, min_tokens: int) -> Iterator[Chunk]:
-    """All usable items in their order; a chunk ends with the item that brings it to `min_tokens`,
-    or to `MAX_LETTERS`.
+    """Yields all usable items in order, in chunks of at least `min_tokens` tokens.
 
-    Where chunks begin and end depends on the input and `min_tokens` alone.
+    A chunk ends with the item that reaches `min_tokens` or `MAX_LETTERS`, so chunk borders depend
+    only on the input and `min_tokens`.
     """
     names = UniqueIds(survey.id_hashes)
     ids, texts, hashes, tokens, letters = [], [], [], 0, 0

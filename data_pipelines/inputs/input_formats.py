@@ -1,4 +1,4 @@
-"""The formats of a user's proteins or texts on the way into a model."""
+"""Formats of proteins or texts as model input."""
 
 import abc
 from collections.abc import Iterator, Sequence
@@ -12,7 +12,7 @@ from data_pipelines.readers.text_lines import read_text_lines
 
 
 def listed(words: Sequence[str]) -> str:
-    """`a, b or c`."""
+    """Joins words like `a, b or c`."""
     *first, last = words
     return f"{', '.join(first)} or {last}" if first else last
 
@@ -23,24 +23,24 @@ class InputFormat(abc.ABC):
     name: ClassVar[str]
     """The value of `--format`."""
     suffixes: ClassVar[tuple[str, ...]]
-    """Of its files' names, in lower case and without .gz."""
+    """File name endings, in lower case and without .gz."""
     description: ClassVar[str]
-    """What help texts call it."""
+    """Its name in help texts."""
     modalities: ClassVar[tuple[str, ...]]
-    """What it can hold, `protein` or `text`; the first is the default."""
+    """What it can contain, `protein` or `text`; the first is the default."""
     has_columns: ClassVar[bool] = False
-    """Whether `columns` and `id_column` are read."""
+    """Whether `columns` and `id_column` apply."""
 
     @abc.abstractmethod
     def read(self, path: Path, *, columns: Sequence[str], id_column: str | None) -> Iterator[Item]:
-        """Yields the items as they are written.
+        """Yields the items as written.
 
         Args:
-          columns: names for the column of the sequences or texts, see `read_table`.
-          id_column: the column of the ids; None chooses a usual one.
+          columns: candidate names for the column of sequences or texts, see `read_table`.
+          id_column: the id column; None selects a usual one.
 
         Raises:
-          UserError: the file is unreadable or of another format.
+          UserError: the file is unreadable or has another format.
         """
 
 
@@ -102,13 +102,13 @@ INPUT_FORMATS: tuple[InputFormat, ...] = (Fasta(), Csv(), Tsv(), Lines())
 BY_NAME = {format.name: format for format in INPUT_FORMATS}
 
 SUFFIXES = {suffix: format.name for format in INPUT_FORMATS for suffix in format.suffixes}
-"""Suffix of a file's name → the format."""
+"""File name ending → format name."""
 
 DESCRIPTION = listed([format.description for format in INPUT_FORMATS])
 """All formats, for help texts."""
 
 TEXT_FORMATS = tuple(format.name for format in INPUT_FORMATS if format.modalities[0] == "text")
-"""Those that hold texts unless told otherwise."""
+"""Formats that contain texts by default."""
 
 TABLES = tuple(format.name for format in INPUT_FORMATS if format.has_columns)
-"""Those whose columns can be chosen."""
+"""Formats with selectable columns."""

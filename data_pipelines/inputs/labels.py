@@ -1,8 +1,7 @@
-"""Libraries of labels that describe proteins: a file's labels, each with the prompts that put it
-into words.
+"""Label libraries: reads labels that describe proteins, each with the prompts that express it.
 
-A prompt reads like the text a model is trained on, `FUNCTION: …` for a function; a label's
-embedding is the normalised mean of its prompts' embeddings.
+A prompt reads like the text a model is trained on, such as `FUNCTION: …`. A label's embedding is
+the normalised mean of its prompts' embeddings.
 """
 
 import dataclasses
@@ -20,20 +19,19 @@ from data_pipelines.readers.table import open_table, read_table
 TABLES = {".tsv": "tsv", ".csv": "csv"}
 SUFFIXES = (".obo", ".dat", ".txt", *TABLES)
 COLUMNS = ("name", "label", "description", "definition", "prompt", "text")
-"""Of a table, those that are read unless others are chosen."""
+"""Columns of a table that are read by default."""
 
 GO_TEMPLATES = {
     "molecular_function": ("FUNCTION: {}",),
     "biological_process": ("FUNCTION: Involved in {}",),
     "cellular_component": ("SUBCELLULAR LOCATION: {}",),
 }
-"""The Gene Ontology's namespaces in the words of UniProt's properties."""
+"""Gene Ontology namespace → prompts in the words of UniProt's properties."""
 ENZYME_TEMPLATES = ("PROTEIN NAME: {}", "FUNCTION: {}")
 
 
 class Label(NamedTuple):
-    """A label, the prompts for it, and where it stands; with a fault it cannot be used and has
-    no prompts."""
+    """A label, its prompts and its line; one with a fault cannot be used and has no prompts."""
 
     id: str
     name: str
@@ -44,14 +42,21 @@ class Label(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LabelSource:
-    """A file of labels, which can be read any number of times; `prepared` gives their prompts as a
-    `Source` gives texts.
+    """A file of labels, readable any number of times; `prepared` yields prompts like a `Source`.
 
     Attributes:
-      columns: of a table, those whose texts describe the label; None takes those of `COLUMNS` that
-        are there. The first is the label's name.
-      templates: each has one `{}`, where the label's own texts go; None takes those of the
-        format.
+      columns: columns of a table with texts that describe the label; the first is the label's name.
+        None takes the columns of `COLUMNS` that exist.
+      templates: prompts with one `{}` each for the label's own texts; None takes the templates of
+        the format.
+
+    Example:
+        >>> import pathlib, tempfile
+        >>> path = pathlib.Path(tempfile.mkdtemp()) / "labels.tsv"
+        >>> _ = path.write_text("id\\tname\\nL1\\tkinase\\n")
+        >>> source = LabelSource(path=path, templates=("FUNCTION: {}",))
+        >>> [label.prompts for label in source.labels()]
+        [('FUNCTION: kinase',)]
     """
 
     path: Path
@@ -64,12 +69,12 @@ class LabelSource:
         for template in self.templates or ():
             if template.count("{}") != 1:
                 raise UserError(
-                    f"the template {template!r} must hold {{}} once, where the label's text goes."
+                    f"the template {template!r} must contain {{}} once, "
+                    "where the label's text goes."
                 )
 
     def labels(self) -> Iterator[Label]:
-        """The labels in the order of the file; rows of a table with the same id are prompts of one
-        label.
+        """Yields the labels in file order; table rows with the same id are prompts of one label.
 
         Raises:
           UserError: the format is unknown or the file unreadable.
@@ -83,12 +88,11 @@ class LabelSource:
             yield from self._of_table(TABLES[suffix])
         else:
             raise UserError(
-                f"{self.path} is no library of labels that is known; name it "
-                f"*{', *'.join(SUFFIXES)}."
+                f"{self.path} has an unknown label format; expected *{', *'.join(SUFFIXES)}."
             )
 
     def count(self) -> int | None:
-        """As `Source.count`."""
+        """Always None; see `Source.count`."""
         return None
 
     def notes(self) -> list[str]:
@@ -98,8 +102,7 @@ class LabelSource:
         return [] if named else numbered_rows(self.path, TABLES[suffix])
 
     def prepared(self) -> Iterator[Prepared]:
-        """The prompts of all labels in their order, named by their label's id; what cannot be
-        used has a fault."""
+        """Yields the prompts of all labels in order, named by label id; bad ones have a fault."""
         for label in self.labels():
             for number, prompt in enumerate(label.prompts, 1):
                 yield Prepared(
@@ -115,12 +118,9 @@ class LabelSource:
                 yield Prepared(label.id, "", label.line, label.fault, Counter(), False, label.name)
 
     def _prompts(self, texts: Sequence[str], default: Sequence[str]) -> tuple[str, ...]:
-        filled = [
-            template.replace("{}", text)
-            for text in texts
-            if text.strip()
-            for template in self.templates or default
-        ]
+        filled: list[str] = []
+        for text in filter(str.strip, texts):
+            filled += [template.replace("{}", text) for template in self.templates or default]
         return tuple(dict.fromkeys(filled))
 
     def _of_term(self, term: Term) -> Label:
@@ -135,16 +135,13 @@ class LabelSource:
 
     def _fault(self, term: Term) -> str:
         if term.obsolete:
-            return (
-                f"it is obsolete, replaced by {term.replaced_by}"
-                if term.replaced_by
-                else "it is obsolete"
-            )
+            replacement = f", replaced by {term.replaced_by}" if term.replaced_by else ""
+            return f"it is obsolete{replacement}"
         if not (term.id and term.name):
             return "it has no id or no name"
-        # The Gene Ontology's file of all relations holds chemicals, cells and organisms too.
+        # The full Gene Ontology file also contains chemicals, cells and organisms.
         if term.namespace == "gene_ontology" and not term.id.startswith("GO:"):
-            return f"it is a term of another ontology, {term.id.partition(':')[0]}"
+            return f"it belongs to another ontology, {term.id.partition(':')[0]}"
         return ""
 
     def _of_enzymes(self) -> Iterator[Label]:
@@ -187,7 +184,7 @@ class LabelSource:
 
 
 def merged(label: Label, other: Label) -> Label:
-    """One label of two rows with the same id: the prompts of both."""
+    """Merges two rows with the same id into one label with the prompts of both."""
     prompts = tuple(dict.fromkeys(label.prompts + other.prompts))
     return label._replace(
         prompts=prompts, name=label.name or other.name, fault="" if prompts else label.fault
@@ -195,6 +192,6 @@ def merged(label: Label, other: Label) -> Label:
 
 
 def read_header(path: Path, dialect: str) -> list[str]:
-    """The column names of a table; empty for an empty file."""
+    """Reads the column names of a table; empty for an empty file."""
     with open_table(path, dialect) as table:
         return table.header

@@ -1,5 +1,4 @@
-"""A user's proteins or texts on the way into a model: read, cleaned and named, so that nothing
-changes silently."""
+"""Proteins or texts as model input: reads, cleans and names them, and records every change."""
 
 import dataclasses
 import re
@@ -21,37 +20,37 @@ COLUMNS = {"protein": ("sequence", "Sequence", "seq"), "text": ("text",)}
 
 
 class Prepared(NamedTuple):
-    """An item as the model is given it."""
+    """An item as the model receives it."""
 
     id: str
-    """As written; `sequence_N` or `text_N` for the N-th item of the input if that has none."""
+    """As written, or `sequence_N` or `text_N` if the N-th item of the input has none."""
     text: str
-    """Clean; of no use where there is a fault."""
+    """Clean text; meaningless if there is a fault."""
     line: int
     fault: str
-    """Why the item cannot be used, '' for one that can."""
+    """Why the item cannot be used; '' if it can."""
     changes: Counter
-    """How many characters were changed, by kind."""
+    """Number of changed characters, by kind."""
     nameless: bool
     """Whether the input gives no id."""
     name: str = ""
-    """What the input calls it beside the id."""
+    """Its name in the input besides the id."""
     record: Record | None = None
-    """All that is known of a protein, where the input is of UniProt entries."""
+    """The full record of a protein, if the input has UniProt entries."""
     doubt: str = ""
-    """What a protein looks like if not like one."""
+    """What a protein looks like if it does not look like one."""
     written: str = ""
-    """The text as the input has it, where that is known."""
+    """The text as written in the input, if known."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Source:
-    """A file of proteins or texts, which can be read any number of times.
+    """A file of proteins or texts, readable any number of times.
 
     Attributes:
       format: the name of an input format.
       modality: `protein` or `text`.
-      column, id_column: of a table; None takes those of the usual names.
+      column, id_column: columns of a table; None takes columns with the usual names.
     """
 
     path: Path
@@ -61,13 +60,12 @@ class Source:
     id_column: str | None = None
 
     def read(self) -> Iterator[Item]:
-        """The items as they are written; raises UserError as the readers do."""
+        """Yields the items as written; raises UserError like the readers."""
         columns = (self.column,) if self.column else COLUMNS[self.modality]
         return BY_NAME[self.format].read(self.path, columns=columns, id_column=self.id_column)
 
     def count(self) -> int | None:
-        """How many items there are, where that is known before they are read; of files it is
-        not."""
+        """The number of items if known in advance; unknown for files."""
         return None
 
     def notes(self) -> list[str]:
@@ -76,7 +74,7 @@ class Source:
         return [] if chosen else numbered_rows(self.path, self.format)
 
     def prepared(self) -> Iterator[Prepared]:
-        """Every item of the input, in its order."""
+        """Yields every item of the input, in order."""
         clean, noun = (
             (clean_protein, "sequence") if self.modality == "protein" else (clean_text, "text")
         )
@@ -101,8 +99,7 @@ class Source:
 
 
 def check_content(path: Path, format: str) -> None:
-    """Raises UserError where a file begins as one of another format than its name tells; says
-    nothing of one that is absent."""
+    """Raises UserError if a file's content and name disagree on the format; skips missing files."""
     if not path.is_file():
         return
     with open_bytes(path) as content:
@@ -110,7 +107,7 @@ def check_content(path: Path, format: str) -> None:
     for beginning, found, fix in _BEGINNINGS:
         if format != found and re.match(beginning, start):
             raise UserError(
-                f"{path} begins as {fix}, but its name says {BY_NAME[format].description}."
+                f"{path} looks like {fix}, but its name says {BY_NAME[format].description}."
             )
 
 
@@ -125,43 +122,41 @@ _BEGINNINGS = (
     (
         rb'\{\s*"|\[\s*[{"]',
         "",
-        "JSON, of which `build` and `index` read UniProt's entries (name it *.json)",
+        "JSON; `build` and `index` read UniProt entries in JSON (name it *.json)",
     ),
-    (rb"LOCUS  ", "", "GenBank's flat file, which is not read; give its proteins as FASTA"),
+    (rb"LOCUS  ", "", "GenBank's flat file, which is not supported (use FASTA)"),
 )
-"""Beginning of a content, the input format that it is, and what to say; `entries` are read by
-`index` and `build`."""
+"""Beginning of a file, its input format, and what to say; `index` and `build` read `entries`."""
 
 
 def numbered_rows(path: Path, dialect: str) -> list[str]:
-    """What to tell of a table whose rows are numbered for want of a column of ids."""
+    """The note on a table whose rows are numbered because it has no id column."""
     with open_table(path, dialect) as table:
         header = table.header
     if id_column_of(header):
         return []
-    known, there = ", ".join(ID_COLUMNS), ", ".join(header)
+    known, present = ", ".join(ID_COLUMNS), ", ".join(header)
     return [
-        f"ids: no column is named {known}, so rows are numbered; choose one of {there} with "
-        "--id_column."
+        f"ids: rows are numbered because no column is named {known}; "
+        f"choose one of {present} with --id_column."
     ]
 
 
 def clean_text(text: str) -> Cleaned:
-    """A text without outer white space, unchanged otherwise; raises ValueError where nothing is
-    left."""
+    """Strips outer white space from a text; raises ValueError if nothing is left."""
     if not text.strip():
         raise ValueError("it is empty")
     return Cleaned(text.strip(), Counter())
 
 
 def format_of(path: Path) -> str:
-    """The format that a file's name tells.
+    """Determines the format from a file's name.
 
     Raises:
-      UserError: it tells none.
+      UserError: the name has no known ending.
     """
     suffix = Path(path.name.lower().removesuffix(".gz")).suffix
     if suffix not in SUFFIXES:
-        fix = f"say --format {'|'.join(BY_NAME)}, or name it *{', *'.join(SUFFIXES)}"
-        raise UserError(f"{path} is of no known format; {fix}.")
+        fix = f"pass --format {'|'.join(BY_NAME)}, or name it *{', *'.join(SUFFIXES)}"
+        raise UserError(f"{path} has an unknown format; {fix}.")
     return SUFFIXES[suffix]

@@ -1,5 +1,4 @@
-"""What a user's protein sequence means: which letters are kept, changed or removed, and what is
-no protein."""
+"""Interprets a protein sequence as typed: which letters to keep, change, remove or reject."""
 
 import re
 from collections import Counter
@@ -8,30 +7,34 @@ from typing import NamedTuple
 
 _FOREIGN = re.compile(r"[^A-Za-z*.\-\s]")
 _NUMBERS = re.compile(r"(?<!\S)[0-9]+(?:\s+[0-9]+)*(?!\S)")
-"""Numbers with nothing but white space around and between them."""
+"""Numbers with only white space around and between them."""
 _RULER_STEP = 10
 
 
 class Cleaned(NamedTuple):
-    """A sequence as the model reads it, and what was changed to get there."""
+    """A sequence as the model reads it, and what was changed."""
 
     sequence: str
     """Upper-case letters A to Z without J, at least one."""
     changes: Counter
-    """How many characters were changed, by kind; empty for a sequence that was clean."""
+    """Number of changed characters, by kind; empty if nothing changed."""
 
 
 def clean_protein(text: str) -> Cleaned:
-    """A sequence as people write it, made one that ESM-2 has tokens for.
+    """Converts a sequence as people write it to one that ESM-2 has tokens for.
 
-    White space is removed, which counts as no change. Residue numbers beside or above the blocks of
-    a sequence, as GenBank and UniProt print them, are removed where they count right. Lower case
-    becomes upper case; gaps (`-` and `.`) and one `*` at the end (a stop codon) are removed; any
-    other `*` and J (leucine or isoleucine) become X. U, O, B, Z and X are kept.
+    White space is removed and does not count as a change. Residue numbers beside or above the
+    blocks of a sequence, as GenBank and UniProt print them, are removed if they count correctly.
+    Lower case becomes upper case. Gaps (`-` and `.`) and one `*` at the end (a stop codon) are
+    removed; any other `*`, and J (leucine or isoleucine), becomes X. U, O, B, Z and X are kept.
 
     Raises:
-      ValueError: nothing is left, or a character is none of these. The message says which one
+      ValueError: nothing is left, or there is another character. The message gives the character
         and its 1-based position.
+
+    Example:
+        >>> clean_protein("mkv-jla*").sequence
+        'MKVXLA'
     """
     foreign, numbers = _FOREIGN.search(text), 0
     if foreign and foreign[0].isdecimal():
@@ -39,7 +42,7 @@ def clean_protein(text: str) -> Cleaned:
         foreign = _FOREIGN.search(text)
     if foreign:
         raise ValueError(
-            f"{foreign[0]!r} at position {foreign.start() + 1} is no amino-acid letter"
+            f"{foreign[0]!r} at position {foreign.start() + 1} is not an amino-acid letter"
         )
     written = "".join(text.split())
     letters = written.replace("-", "").replace(".", "")
@@ -60,7 +63,7 @@ def clean_protein(text: str) -> Cleaned:
 
 
 def _without_numbers(text: str) -> tuple[str, int]:
-    """The text with blanks for residue numbers that count right, and how many these are."""
+    """Replaces correct residue numbers by spaces; also returns how many there are."""
     blanked, residues, end, count = [], 0, 0, 0
     for group in _NUMBERS.finditer(text):
         residues += sum(map(str.isalpha, text[end : group.start()]))
@@ -73,7 +76,9 @@ def _without_numbers(text: str) -> tuple[str, int]:
 
 
 def _count_right(numbers: Sequence[int], *, before: int) -> bool:
-    """Whether numbers after `before` residues are those of the last or next residue, or a ruler
-    in steps of ten."""
+    """Whether numbers after `before` residues are correct.
+
+    They must be the index of the last or next residue (or both), or a ruler in steps of ten.
+    """
     ruler = [before + _RULER_STEP * place for place in range(1, len(numbers) + 1)]
     return list(numbers) in ([before], [before + 1], [before, before + 1], ruler)

@@ -1,5 +1,4 @@
-"""UniProt entries and ProtAnno datasets as the input of a model: proteins with all that is known
-of them."""
+"""UniProt entries and ProtAnno datasets as model input: proteins with their full records."""
 
 import dataclasses
 from collections import Counter
@@ -15,11 +14,10 @@ from data_pipelines.readers import Entry, Reject, read_entries
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RecordSource:
-    """The records of a file of UniProt entries, or of a built dataset's folder; readable any number
-    of times like a `Source`.
+    """The records of a UniProt file or a dataset folder, readable any number of times.
 
     Attributes:
-      splits: of a dataset, those to read; None reads all.
+      splits: the splits of a dataset to read; None reads all.
     """
 
     path: Path
@@ -27,7 +25,7 @@ class RecordSource:
     modality = "protein"
 
     def entries(self) -> Iterator[Entry]:
-        """Records, and rejects with their reason; raises UserError as the readers do."""
+        """Yields records, and rejects with their reason; raises UserError like the readers."""
         if not self.path.is_dir():
             yield from read_entries(self.path)
             return
@@ -35,23 +33,25 @@ class RecordSource:
             yield from split
 
     def _splits(self) -> list[Sequence[Record]]:
-        # Only here: TFDS takes a second to import, and inference does without it.
+        # Imported late: TFDS takes a second to import, and inference does not need it.
         from data_pipelines.protanno.dataset import open_dataset
 
         dataset = open_dataset(self.path)
         return [dataset.splits[name] for name in self.splits or sorted(dataset.splits)]
 
     def count(self) -> int | None:
-        """The records of a dataset; of files it is not known before they are read."""
+        """The number of records of a dataset; None for files, where it is not known in advance."""
         return sum(len(split) for split in self._splits()) if self.path.is_dir() else None
 
     def notes(self) -> list[str]:
-        """Nothing: entries have accessions."""
+        """Always empty, because entries have accessions."""
         return []
 
     def prepared(self) -> Iterator[Prepared]:
-        """Every entry in its order, the sequence clean; `line` is the entry's number where the
-        input has no lines."""
+        """Yields every entry in order, with its clean sequence.
+
+        `line` is the entry's number if the input has no lines.
+        """
         for ordinal, entry in enumerate(self.entries(), 1):
             if isinstance(entry, Reject):
                 yield Prepared(

@@ -1,4 +1,4 @@
-"""The options of commands that read proteins or texts from a file or a pipe."""
+"""Options of commands that read proteins or texts from a file or a pipe."""
 
 import argparse
 import shutil
@@ -12,10 +12,10 @@ from data_pipelines.inputs.model_input import Source, check_content, format_of
 
 
 def choose_source(options: argparse.Namespace) -> Source:
-    """The input as its name and the options describe it.
+    """Determines the input from its name and the options.
 
     Raises:
-      UserError: the format is unknown, or does not go with another option.
+      UserError: the format is unknown, or conflicts with another option.
     """
     path = Path(options.input)
     name = options.format or (Fasta.name if is_piped(path) else format_of(path))
@@ -25,8 +25,8 @@ def choose_source(options: argparse.Namespace) -> Source:
     modality = options.modality or chosen.modalities[0]
     if modality not in chosen.modalities:
         others = listed([each.name for each in INPUT_FORMATS if modality in each.modalities])
-        held = f"{chosen.description} holds {chosen.modalities[0]}s"
-        raise UserError(f"{held}; give {modality}s as --format {others}.")
+        contained = f"{chosen.description} contains {chosen.modalities[0]}s"
+        raise UserError(f"{contained}; pass {modality}s as --format {others}.")
     if options.column or options.id_column:
         refuse_columns_without_table(name)
     return Source(
@@ -39,30 +39,30 @@ def choose_source(options: argparse.Namespace) -> Source:
 
 
 def refuse_columns_without_table(format: str) -> None:
-    """Raises UserError unless files of the format have columns to choose.
+    """Raises UserError unless the format has selectable columns.
 
     Args:
-      format: an input format's name, or another command's own.
+      format: the name of an input format, or a command's own format.
     """
     if format not in TABLES:
-        problem = f"--column and --id_column belong to tables, but the format is {format}"
-        raise UserError(f"{problem}; leave them out.")
+        problem = f"--column and --id_column apply to tables, but the format is {format}"
+        raise UserError(f"{problem}; remove them.")
 
 
 def refuse_unread(options: argparse.Namespace, names: Sequence[str], *, owner: str) -> None:
-    """Raises UserError where options are given that are read only with `owner`."""
+    """Raises UserError if options are given that only apply with `owner`."""
     if given := [f"--{name}" for name in names if getattr(options, name)]:
-        belong, them = ("belongs", "it") if len(given) == 1 else ("belong", "them")
-        raise UserError(f"{' and '.join(given)} {belong} to {owner}; leave {them} out.")
+        apply, them = ("applies", "it") if len(given) == 1 else ("apply", "them")
+        raise UserError(f"{' and '.join(given)} only {apply} to {owner}; remove {them}.")
 
 
 def is_piped(path: Path) -> bool:
-    """Whether an input can be read only once: `-` or a named pipe."""
+    """Whether an input can be read only once, because it is `-` or a named pipe."""
     return str(path) == "-" or path.is_fifo()
 
 
 def spool(path: Path, copy: Path) -> Path:
-    """Copies a piped input to a file; returns this."""
+    """Copies a piped input to a file and returns the file's path."""
     given = 0 if str(path) == "-" else path  # 0 is stdin
     with (
         report_disk_errors(copy, kept="finished parts are kept"),

@@ -1,25 +1,26 @@
-"""Substitutions as people write them, `A24G` or `A24G:C30D`, and the proteins that they make."""
+"""Substitutions such as `A24G` or `A24G:C30D`, and the proteins that they produce."""
 
+import itertools
 import re
 from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
 AMINO_ACIDS = "ACDEFGHIKLMNPQRSTVWY"
-"""The 20 that a substitution may be scored for, in the order of every table of scores."""
+"""The 20 residues that can be scored, in the order of every score table."""
 
-NO_VARIANT = "it is no list of substitutions such as A108D"
-ANOTHER_WILD_TYPE = "it names another wild-type residue than the reference has there"
-OUTSIDE = "it names a position outside the reference"
-TWICE = "it names a position twice"
-NOT_STANDARD = f"it names a residue that is none of {AMINO_ACIDS}"
+NO_VARIANT = "it is not a list of substitutions such as A108D"
+ANOTHER_WILD_TYPE = "its wild-type residue differs from the reference at that position"
+OUTSIDE = "its position is outside the reference"
+TWICE = "it has the same position twice"
+NOT_STANDARD = f"it has a residue other than {AMINO_ACIDS}"
 
 _SUBSTITUTION = re.compile(r"([A-Z*])(\d{1,6})([A-Z*])")
 _SEPARATOR = re.compile(r"[,:]")
 
 
 class Substitution(NamedTuple):
-    """One residue in place of another."""
+    """The replacement of one residue."""
 
     wild_type: str
     index: int
@@ -29,15 +30,19 @@ class Substitution(NamedTuple):
 
 
 Variant = tuple[Substitution, ...]
-"""A protein's substitutions; the wild type has none."""
+"""A protein's substitutions; empty for the wild type."""
 
 
 def substitutions(text: str, *, first_position: int) -> list[Substitution] | None:
-    """What a list of substitutions says; None if it is no such list.
+    """Parses a list of substitutions; None if the text is not such a list.
 
     Args:
       text: `A24G`, or several separated by commas or colons.
       first_position: the number of the first residue.
+
+    Example:
+        >>> substitutions("A24G", first_position=1)
+        [Substitution(wild_type='A', index=23, residue='G')]
     """
     found = [_SUBSTITUTION.fullmatch(part.strip()) for part in _SEPARATOR.split(text)]
     if not all(found):
@@ -46,13 +51,13 @@ def substitutions(text: str, *, first_position: int) -> list[Substitution] | Non
 
 
 def written(changes: Sequence[Substitution], *, first_position: int = 1) -> str:
-    """The list as `substitutions` reads it, separated by colons as ProteinGym's."""
+    """Formats substitutions for `substitutions`, separated by colons as in ProteinGym."""
     parts = [f"{c.wild_type}{c.index + first_position}{c.residue}" for c in changes]
     return ":".join(parts)
 
 
 def fault(changes: Sequence[Substitution], wild_type: str) -> str:
-    """Why these substitutions do not fit this protein, '' if they do."""
+    """Returns why substitutions do not fit a protein; '' if they do."""
     if not all(0 <= change.index < len(wild_type) for change in changes):
         return OUTSIDE
     if len({change.index for change in changes}) < len(changes):
@@ -62,15 +67,21 @@ def fault(changes: Sequence[Substitution], wild_type: str) -> str:
 
 
 def scorable_fault(changes: Sequence[Substitution], wild_type: str) -> str:
-    """As `fault`; and why they cannot be scored where a residue is none of `AMINO_ACIDS`."""
+    """Like `fault`; also rejects residues other than `AMINO_ACIDS`, which cannot be scored."""
     if problem := fault(changes, wild_type):
         return problem
-    residues = {residue for change in changes for residue in (change.wild_type, change.residue)}
+    residues = {change.wild_type for change in changes}
+    residues |= {change.residue for change in changes}
     return "" if residues <= set(AMINO_ACIDS) else NOT_STANDARD
 
 
 def substituted(wild_type: str, changes: Sequence[Substitution]) -> str:
-    """The protein with its substitutions, stops as `*`."""
+    """Applies substitutions to a protein; stops are `*`.
+
+    Example:
+        >>> substituted("MKV", substitutions("K2R", first_position=1))
+        'MRV'
+    """
     residues = list(wild_type)
     for change in changes:
         residues[change.index] = change.residue
@@ -78,7 +89,7 @@ def substituted(wild_type: str, changes: Sequence[Substitution]) -> str:
 
 
 def differences(wild_type: str, sequence: str) -> Variant | None:
-    """The substitutions that lead from one protein to another; None where their lengths differ."""
+    """The substitutions that turn one protein into another; None if their lengths differ."""
     if len(wild_type) != len(sequence):
         return None
     pairs = enumerate(zip(wild_type, sequence, strict=True))
@@ -86,9 +97,9 @@ def differences(wild_type: str, sequence: str) -> Variant | None:
 
 
 def single_substitutions(sequence: str) -> list[Variant]:
-    """Every exchange of one residue of `AMINO_ACIDS` for another, in the order of positions.
+    """All exchanges of one residue of `AMINO_ACIDS` for another, in the order of positions.
 
-    Positions of other letters have none.
+    Positions with other letters have none.
     """
     variants = []
     for index, residue in enumerate(sequence):
@@ -98,11 +109,12 @@ def single_substitutions(sequence: str) -> list[Variant]:
 
 
 def fitting_shift(variants: Sequence[Sequence[Substitution]], wild_type: str) -> int | None:
-    """How far all positions must be moved for every variant to fit; None where no one shift does.
+    """The shift of all positions that makes every variant fit; None if there is none.
 
-    It is for a sentence about another numbering: signal peptides cut off, or counting from 0.
+    It serves to explain different numbering: a signal peptide cut off, or counting from 0.
     """
-    named = {(change.index, change.wild_type) for changes in variants for change in changes}
+    changes = itertools.chain.from_iterable(variants)
+    named = {(change.index, change.wild_type) for change in changes}
     if not named:
         return None
     index, residue = min(named)

@@ -1,2 +1,1 @@
-"""The dataset: its record, its clusters of source, confidence and coverage, and how it lies on
-disk."""
+"""The ProtAnno dataset: its records, its clusters of source, confidence and coverage, its files."""

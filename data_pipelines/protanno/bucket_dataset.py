@@ -1,9 +1,7 @@
-"""A dataset in a bucket, `data.dir=gs://bucket/protanno`: its files are copied to this machine
-before they are read.
+"""Datasets in a bucket, `data.dir=gs://bucket/protanno`: copies the files to local disk first.
 
-Training draws records at random, each of which would be a request of its own, so whole files are
-copied: those of the splits that are read, once for all processes and runs of the machine. They
-stay in `cache_root()`.
+Training draws records at random, and each would need its own request. So the files of the splits in
+use are copied whole, once for all processes and runs on the machine. Copies stay in `cache_root()`.
 """
 
 import contextlib
@@ -27,25 +25,25 @@ _AT_ONCE = 8
 
 
 def cache_root() -> Path:
-    """Where copies are kept: PROTCLIP_CACHE, else `protclip` in the user's cache."""
+    """The folder for copies: PROTCLIP_CACHE, else `protclip` in the user's cache folder."""
     users = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(os.environ.get(CACHE) or Path(users) / "protclip")
 
 
 class BucketDataset:
-    """The folder of a dataset in a bucket.
+    """A dataset folder in a bucket.
 
     Attributes:
       url: its `gs://` path.
-      folder: where its small files are, in which no shard has been copied yet.
+      folder: the local folder, with the small files only until shards are copied.
     """
 
     def __init__(self, url: str, names: Sequence[str]):
-        """Copies the files `names`, which describe the dataset, as far as they are there.
+        """Copies those of the files `names` that exist; they describe the dataset.
 
         Raises:
-          UserError: gcsfs is not installed, or there is no such folder.
-          RunError: the bucket or the folder for copies cannot be used.
+          UserError: gcsfs is not installed, or the folder does not exist.
+          RunError: the bucket or the local folder cannot be used.
         """
         self.url = url.rstrip("/")
         source = bucket.bucket_folder(self.url)
@@ -53,8 +51,8 @@ class BucketDataset:
             self.sizes = bucket.file_sizes(source)
             if not self.sizes:
                 raise UserError(
-                    f"the dataset folder {self.url} does not exist or is empty; copy a "
-                    "dataset there first."
+                    f"the dataset folder {self.url} does not exist or is empty; "
+                    "copy a dataset there first."
                 )
             described = [name for name in names if name in self.sizes]
             with tempfile.TemporaryDirectory() as copied:
@@ -67,8 +65,7 @@ class BucketDataset:
 
 
 def _folder_of(url: str, texts: dict[str, bytes]) -> Path:
-    """The folder for copies of what the bucket holds now: another dataset under the same name
-    has another one."""
+    """Returns the local folder for a dataset; it depends on the content, not only on the URL."""
     digest = hashlib.sha256(repr((url, sorted(texts.items()))).encode()).hexdigest()
     folder = cache_root() / "datasets" / digest[:32]
     folder.mkdir(parents=True, exist_ok=True)
@@ -76,9 +73,9 @@ def _folder_of(url: str, texts: dict[str, bytes]) -> Path:
 
 
 def copy_files(url: str, paths: Sequence[Path], sizes: dict[str, int]) -> None:
-    """Copies the files of a dataset that are not in their folder yet, told with their bytes.
+    """Copies the missing files of a dataset to their local folder and prints their size.
 
-    Several processes may call it at once: each file is copied by one of them.
+    Several processes may call this at once; one of them copies each file.
 
     Raises:
       RunError: the bucket cannot be read, or the disk is full.
@@ -87,10 +84,10 @@ def copy_files(url: str, paths: Sequence[Path], sizes: dict[str, int]) -> None:
     if not missing:
         return
     total = sum(sizes[path.name] for path in missing)
-    tell(f"copying {len(missing)} files of {url} to {missing[0].parent}.")
+    tell(f"copying {len(missing)} files from {url} to {missing[0].parent}")
     with (
-        bucket.report_errors(url, kept="files that are copied stay"),
-        report_disk_errors(missing[0].parent, kept="files that are copied stay"),
+        bucket.report_errors(url, kept="copied files are kept"),
+        report_disk_errors(missing[0].parent, kept="copied files are kept"),
         byte_progress(description="copy", total=total) as bar,
         _cancelled_pool() as pool,
     ):
@@ -100,7 +97,7 @@ def copy_files(url: str, paths: Sequence[Path], sizes: dict[str, int]) -> None:
 
 @contextlib.contextmanager
 def _cancelled_pool() -> Iterator[ThreadPoolExecutor]:
-    """Threads that, when one of them fails, begin nothing more."""
+    """A thread pool that starts no further tasks once one has failed."""
     pool = ThreadPoolExecutor(_AT_ONCE)
     try:
         yield pool
@@ -121,7 +118,7 @@ def _is_there(path: Path, sizes: dict[str, int]) -> bool:
 
 
 def _locked(path: Path) -> TextIO:
-    """One process at a time copies a file; the lock ends with it."""
+    """Locks a file so that one process at a time copies it; the lock ends with the process."""
     lock = open(path.with_name(f"{path.name}.lock"), "a")  # noqa: SIM115 - the context closes it
     fcntl.flock(lock, fcntl.LOCK_EX)
     return lock

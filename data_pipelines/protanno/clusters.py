@@ -1,12 +1,13 @@
-"""Which split a record belongs to: held-out splits take whole sequence clusters, chosen by a hash
-that no other data change.
+"""Assigns records to splits: held-out splits take whole sequence clusters, chosen by a fixed hash.
 
-`random_test` alone takes single records of what is left, whatever their cluster: most have
-relatives in training, as a protein that somebody asks about has.
+Only `random_test` takes single records of the remainder, whatever their cluster. Most of these have
+relatives in training, as a protein that a user asks about has.
 
-A unit is what goes to a split as a whole: a cluster, or a sequence that is in none. It is known
-by 64 bits.
+A unit goes to a split as a whole: it is a cluster, or a sequence in no cluster. Units are 64-bit
+hashes, so no other data can change a unit's split.
 """
+
+import itertools
 
 import numpy as np
 from jaxtyping import UInt8, UInt64
@@ -17,32 +18,27 @@ from data_pipelines.protanno.record import EXISTENCE, PROPERTIES, SOURCES
 VALIDATION, TEST, RANDOM_TEST = "validation", "test", "random_test"
 HELD_OUT = (VALIDATION, TEST, RANDOM_TEST)
 
-CLUSTERS = tuple(
-    f"{source}/C{existence}/R{coverage}"
-    for source in SOURCES
-    for existence in EXISTENCE
-    for coverage in range(len(PROPERTIES) + 1)
-)
-"""Every (source, C, R) cluster there can be, sorted; their places here are their codes."""
+_LEVELS = itertools.product(SOURCES, EXISTENCE, range(len(PROPERTIES) + 1))
+CLUSTERS = tuple(f"{source}/C{existence}/R{coverage}" for source, existence, coverage in _LEVELS)
+"""Every possible (source, C, R) cluster, sorted; the index in this tuple is the cluster's code."""
 
 
 def split_name(cluster: str) -> str:
-    """The training split of a (source, C, R) cluster: `swissprot/C1/R4` → `swissprot_c1_r4`."""
+    """Names a (source, C, R) cluster's training split: `swissprot/C1/R4` → `swissprot_c1_r4`."""
     return cluster.replace("/", "_").lower()
 
 
 SPLITS = (*map(split_name, CLUSTERS), TEST, RANDOM_TEST, VALIDATION)
-"""Every split there can be; a training split's place is its cluster's, and the held-out ones
-come after them."""
+"""Every possible split: training splits in the order of `CLUSTERS`, then the held-out ones."""
 
 
 def sequence_unit(sequence: str) -> int:
-    """The unit of a sequence that is in no cluster."""
+    """The unit of a sequence that belongs to no cluster."""
     return hash64(f"sequence {sequence}")
 
 
 def cluster_unit(cluster: str) -> int:
-    """The unit of a cluster by its id."""
+    """The unit of a cluster, from its id."""
     return hash64(f"cluster {cluster}")
 
 
@@ -55,12 +51,11 @@ def split_codes(
     test_fraction: float,
     random_test_fraction: float = 0.0,
 ) -> UInt8[np.ndarray, " n"]:
-    """The place in `SPLITS` of records with these units, places in `CLUSTERS` and hashes of their
-    sequences.
+    """Assigns records, given as units, indices into `CLUSTERS` and sequence hashes, to splits.
 
-    A unit's hash, as a number in [0, 1), is held out below the fractions, so that a record's split
-    depends on its unit alone; of the records that are left, those are held out at random whose
-    own hash is below that fraction.
+    The result has indices into `SPLITS`. A unit is held out if its hash, as a number in [0, 1), is
+    below the fractions, so a record's split depends on its unit alone. Of the remaining records,
+    those whose own hash is below `random_test_fraction` go to the random test split.
     """
     position = units / 2.0**64
     codes = clusters.copy()

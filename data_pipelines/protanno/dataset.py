@@ -1,14 +1,13 @@
-"""The ProtAnno dataset on disk: a TFDS dataset of `array_record` files, written and read without
-TensorFlow.
+"""The ProtAnno dataset on disk: TFDS `array_record` files, written and read without TensorFlow.
 
-Its examples are tf.train.Example messages, as TFDS defines them for `FEATURES`;
-`tfds.builder_from_directory(DIR)` opens it like any other. Records are packed and unpacked here
-with the message classes alone, as TFDS' own general path takes over a millisecond for each record.
+Its examples are tf.train.Example messages, as TFDS defines them for `tfds_features`, so
+`tfds.builder_from_directory(DIR)` opens it like any other dataset. Records are packed and unpacked
+here with the message classes alone: TFDS's general path takes over a millisecond per record.
 
-Damage is told, never read: `shard_sizes.json` has the size of every file, which opening compares (a
-missing or truncated file, or one of another build), and `array_record` keeps a hash of every record
-and of the index of each file, which reading compares (a flipped bit anywhere in them). A damaged
-record is found when it is drawn.
+Damaged data raise an error instead of being read. `shard_sizes.json` has the size of every file,
+which is checked on opening; that finds missing or truncated files and files of another build.
+`array_record` stores a hash of every record and of each file's index, which is checked on reading;
+that finds any flipped bit in them, when the damaged record is drawn.
 """
 
 import bisect
@@ -48,19 +47,19 @@ from data_pipelines.protanno.record import RECOMMENDED, Feature, Record, with_na
 __all__ = ["ProtAnno", "Split", "open_dataset", "split_name", "write"]
 
 NAME, VERSION = "protanno", "1.3.0"
-"""Since 1.3.0 a record has `organism`, `taxon`, `genes` and `go`, which are unknown in older
-datasets.
+"""Since 1.3.0 records have `organism`, `taxon`, `genes` and `go`; older datasets lack them.
 
-Since 1.2.0 a record may lack a name and any other text, and its source may be unknown."""
+Since 1.2.0 a record may lack a name or any other text, and its source may be unknown.
+"""
 _WITHOUT_NAMES = "1.0.0"
-"""The version that stored a record's recommended name alone."""
+"""The version that stored only a record's recommended name."""
 SHARD_SIZES = "shard_sizes.json"
 
 SHARD_RECORDS, SHARD_BYTES = 1 << 17, 1 << 28
-"""Most records of a file, and about most bytes: a split's files hold the same number of records."""
+"""Maximum records and approximate maximum bytes per file; a split's files have equal lengths."""
 
 _DESCRIBING = ("dataset_info.json", STATISTICS, SHARD_SIZES, QUESTIONS, SAID_FILE, NEAREST)
-"""The small files, which are read when a dataset is opened."""
+"""The small files that are read when a dataset is opened."""
 
 _FIX = "build one with `python -m data_pipelines.build`"
 
@@ -78,19 +77,18 @@ _LISTS = ("other_names", "genes", "go")
 
 
 def tfds_features() -> tfds.features.FeaturesDict:
-    """The TFDS features of a record."""
+    """Returns the TFDS features of a record."""
     text, number = tfds.features.Text, lambda: tfds.features.Scalar(np.int32)
     feature = {"type": text(), "start": number(), "end": number(), "note": text()}
-    return tfds.features.FeaturesDict(
-        {name: text() for name in (*_TEXTS, "organism")}
-        | {name: number() for name in ("existence", "taxon")}
-        | {name: tfds.features.Sequence(text()) for name in _LISTS}
-        | {"features": tfds.features.Sequence(feature)}
-    )
+    features = {name: text() for name in (*_TEXTS, "organism")}
+    features |= {name: number() for name in ("existence", "taxon")}
+    features |= {name: tfds.features.Sequence(text()) for name in _LISTS}
+    features["features"] = tfds.features.Sequence(feature)
+    return tfds.features.FeaturesDict(features)
 
 
 def encode_record(record: Record) -> bytes:
-    """A record as the tf.train.Example that `tfds_features` describes."""
+    """Encodes a record as the tf.train.Example that `tfds_features` describes."""
     example = tf_example_pb2.Example()
     fields = example.features.feature
     for name in (*_TEXTS, "organism"):
@@ -113,17 +111,14 @@ def encode_record(record: Record) -> bytes:
 def decode_record(data: bytes) -> Record:
     """The inverse of `encode_record`."""
     fields = _fields(data)
-    types, notes = (
-        [text.decode() for text in fields[f"features/{name}"].bytes_list.value]
-        for name in ("type", "note")
-    )
+    types = map(bytes.decode, fields["features/type"].bytes_list.value)
+    notes = map(bytes.decode, fields["features/note"].bytes_list.value)
     starts, ends = (fields[f"features/{name}"].int64_list.value for name in ("start", "end"))
     return _record(fields, tuple(map(Feature, types, starts, ends, notes)))
 
 
 def decode_without_features(data: bytes) -> Record:
-    """The record without its features, which take most of the time: Swiss-Prot entries hold
-    dozens."""
+    """Decodes a record without its features, which take most of the time (dozens in Swiss-Prot)."""
     return _record(_fields(data), ())
 
 
@@ -135,7 +130,7 @@ def _record(fields: Mapping, features: tuple[Feature, ...]) -> Record:
     texts = {name: fields[name].bytes_list.value[0].decode() for name in _TEXTS}
     lists = {name: tuple(map(bytes.decode, fields[name].bytes_list.value)) for name in _LISTS}
     existence = fields["existence"].int64_list.value[0]
-    # Datasets of before 1.3.0 have neither.
+    # Datasets older than 1.3.0 have neither.
     organism = b"".join(fields["organism"].bytes_list.value).decode()
     taxon = sum(fields["taxon"].int64_list.value)
     return Record(
@@ -144,29 +139,29 @@ def _record(fields: Mapping, features: tuple[Feature, ...]) -> Record:
 
 
 class Shards(NamedTuple):
-    """What there is to know of a split's files: records of each, and bytes of all examples."""
+    """The files of a split: their record counts and the total bytes of all examples."""
 
     lengths: list[int]
     bytes: int
 
 
 def plan_shards(records: int, size: int) -> Shards:
-    """The files of a split of so many records, which are `size` bytes in all."""
+    """Plans the files of a split with `records` records and `size` bytes in total."""
     count = max(-(-records // SHARD_RECORDS), -(-size // SHARD_BYTES))
     edges = [records * shard // count for shard in range(count + 1)]
-    return Shards([stop - start for start, stop in zip(edges[:-1], edges[1:], strict=True)], size)
+    lengths = [stop - start for start, stop in itertools.pairwise(edges)]
+    return Shards(lengths, size)
 
 
 def shard_path(directory: Path, split: str, *, shard: int, shards: int) -> Path:
-    """The path of one of a split's files."""
+    """Returns the path of one of a split's files."""
     return Path(
         _file_names(directory, split).sharded_filepath(shard_index=shard, num_shards=shards)
     )
 
 
 def write(directory: Path, splits: Mapping[str, Sequence[Record]], *, statistics: Mapping) -> None:
-    """Writes a dataset of records in memory into an existing folder; the splits that hold
-    records."""
+    """Writes in-memory records as a dataset into an existing folder; empty splits are left out."""
     shards = {
         name: _write_split(directory, name, records) for name, records in splits.items() if records
     }
@@ -188,10 +183,10 @@ def write_shard(path: Path, encoded: Iterable[bytes]) -> None:
     """Writes one file of encoded records, in the given order.
 
     Raises:
-      OSError: it cannot be written.
+      OSError: the file cannot be written.
     """
     try:
-        # One record a chunk, so that a random access unpacks that record only.
+        # One record per chunk, so that a random access unpacks only that record.
         writer = array_record_module.ArrayRecordWriter(str(path), "group_size:1")
         for data in encoded:
             writer.write(data)
@@ -201,17 +196,16 @@ def write_shard(path: Path, encoded: Iterable[bytes]) -> None:
 
 
 def write_statistics(directory: Path, statistics: Mapping) -> None:
-    """Writes `statistics.json`, without which a folder is no dataset."""
+    """Writes `statistics.json`, which every dataset folder needs."""
     (directory / STATISTICS).write_text(
         json.dumps(statistics, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
     )
 
 
 def write_metadata(directory: Path, shards: Mapping[str, Shards]) -> None:
-    """Writes `dataset_info.json` and `features.json`, which make the folder a TFDS dataset, for
-    files already there.
+    """Writes `dataset_info.json` and `features.json`, which make a folder of files a TFDS dataset.
 
-    And `shard_sizes.json`: the bytes of each file.
+    Also writes `shard_sizes.json` with the size of each file in bytes.
     """
     identity = tfds.core.dataset_info.DatasetIdentity(
         name=NAME,
@@ -221,8 +215,8 @@ def write_metadata(directory: Path, shards: Mapping[str, Shards]) -> None:
     )
     info = tfds.core.DatasetInfo(
         builder=identity,
-        description="Protein sequences and what UniProt says about them, one split per (source, "
-        "confidence, coverage).",
+        description="Protein sequences and what UniProt says about them, "
+        "one split per (source, confidence, coverage).",
         features=tfds_features(),
         disable_shuffling=True,
     )
@@ -239,12 +233,11 @@ def write_metadata(directory: Path, shards: Mapping[str, Shards]) -> None:
         )
     )
     info.write_to_directory(directory)
-    paths = [
-        shard_path(directory, name, shard=i, shards=len(s.lengths))
-        for name, s in shards.items()
-        for i in range(len(s.lengths))
-    ]
-    sizes = {path.name: path.stat().st_size for path in paths}
+    sizes: dict[str, int] = {}
+    for name, planned in shards.items():
+        count = len(planned.lengths)
+        paths = [shard_path(directory, name, shard=i, shards=count) for i in range(count)]
+        sizes |= {path.name: path.stat().st_size for path in paths}
     (directory / SHARD_SIZES).write_text(json.dumps(sizes, indent=2) + "\n", encoding="utf-8")
 
 
@@ -258,7 +251,7 @@ def _file_names(directory: Path, split: str) -> tfds.core.ShardedFileTemplate:
 
 
 class Shard(NamedTuple):
-    """A file and which of its records are read, as `array_record` takes it."""
+    """A file and the range of its records to read, in the form `array_record` expects."""
 
     filename: str
     skip: int
@@ -272,10 +265,10 @@ class Shard(NamedTuple):
 
 
 class EncodedRecords(Sequence[bytes]):
-    """The encoded records of a split's files, one after the other."""
+    """The encoded records of a split's files, concatenated."""
 
     def __init__(self, shards: Sequence[Shard], *, fetch: Callable[[], None] | None = None):
-        """`fetch` puts the files there, before the first of them is read."""
+        """`fetch` downloads the files before the first read."""
         self._fetch = fetch
         self._files = [shard.filename for shard in shards]
         self._ends = list(itertools.accumulate(shard.take for shard in shards))
@@ -285,7 +278,7 @@ class EncodedRecords(Sequence[bytes]):
         return len(self._data)
 
     def fetch(self) -> None:
-        """Has the files put there now, if that is still to be done."""
+        """Downloads the files now, unless that is already done."""
         if self._fetch is not None:
             self._fetch()
             self._fetch = None
@@ -298,14 +291,15 @@ class EncodedRecords(Sequence[bytes]):
             file = self._files[bisect.bisect_right(self._ends, index)]
             reason = str(error).partition("\n")[0]
             raise UserError(
-                f"the dataset's file {file} is damaged or gone ({reason}); copy it again or {_FIX}."
+                f"the dataset's file {file} is damaged or missing ({reason}); copy it again or "
+                f"{_FIX}."
             ) from error
 
 
 class Split(Sequence[Record]):
-    """The records of a split by index. Picklable; files are opened at the first read.
+    """The records of a split, by index. Picklable; opens files at the first read.
 
-    Reading raises `UserError` for a damaged file.
+    Reading a damaged file raises `UserError`.
     """
 
     def __init__(
@@ -315,19 +309,18 @@ class Split(Sequence[Record]):
         *,
         names: str = RECOMMENDED,
     ):
-        """From the encoded records, how to decode one, and as in `with_names`."""
+        """`data` has encoded records, `decode` decodes one; `names` is as in `with_names`."""
         self._data = data
         self._decode = decode
         self._names = names
 
     def fetch(self) -> None:
-        """Copies the files of a dataset in a bucket to this machine, which the first read would
-        do."""
+        """Copies a bucket dataset's files to this machine now, not at the first read."""
         if isinstance(self._data, EncodedRecords):
             self._data.fetch()
 
     def without_features(self) -> "Split":
-        """The same records with empty `features`, several times faster to read."""
+        """Returns the same records with empty `features`, which read several times faster."""
         return Split(self._data, decode_without_features, names=self._names)
 
     def __len__(self) -> int:
@@ -345,25 +338,25 @@ class Split(Sequence[Record]):
 
 
 class Splits(dict[str, Split]):
-    """Split name → its records; a name that is not there is the user's mistake."""
+    """Maps split names to records; a missing name raises UserError."""
 
     def __missing__(self, name: str):
         raise UserError(
-            f"the dataset has no records in split {name}, only in {', '.join(self)}; build "
-            "it with more entries."
+            f"the dataset has no records in split {name}, only in {', '.join(self)}; build it with "
+            "more entries."
         )
 
 
 class ProtAnno(NamedTuple):
-    """An open dataset: `statistics` as in `statistics.json`, and the splits that hold records.
+    """An open dataset: the content of `statistics.json` and the splits that have records.
 
-    The `fingerprint` is a digest of the statistics, which name the inputs' own digests, and of each
-    split's size: equal for copies of a dataset, and for another dataset another one.
+    The `fingerprint` is a digest of the statistics, which include the digests of the inputs, and of
+    each split's size. Copies of a dataset have the same fingerprint, other datasets another one.
 
-    Whoever compares texts compares their `text_key`. It is the text itself, unless a model's
-    tokenizer takes its place. `questions` about single properties are empty where the dataset was
-    built without; `said`, who answers them by what their own texts say, where the file of
-    questions does not tell. `directory` is its folder, None for one that lies nowhere.
+    Compare texts by their `text_key`: the text itself, unless a model's tokenizer replaces it.
+    `questions` about single properties are empty if the dataset was built without them. `said`
+    lists who answers them according to the proteins' own texts, for cases the question file leaves
+    open. `directory` is None for a dataset in memory.
     """
 
     statistics: dict
@@ -375,8 +368,7 @@ class ProtAnno(NamedTuple):
     directory: Path | None = None
 
     def nearest(self) -> Mapping[str, Nearest]:
-        """How near each held-out record is to training, by accession; empty where the build did not
-        keep it.
+        """Maps held-out accessions to their similarity to training; empty if the build lacks it.
 
         Raises:
           UserError: the dataset's file is damaged.
@@ -384,40 +376,45 @@ class ProtAnno(NamedTuple):
         return load_nearest(self.directory) if self.directory else MappingProxyType({})
 
     def train_size(self, cluster: str) -> int:
-        """Training records of a cluster, `swissprot/C1/R4`."""
+        """Counts the training records of a cluster such as `swissprot/C1/R4`."""
         return len(self.splits.get(split_name(cluster), ()))
 
 
 def open_dataset(directory: str | Path, *, names: str = RECOMMENDED) -> ProtAnno:
-    """Opens a dataset that `data_pipelines.build` made; of one in a bucket (`gs://`), files are
-    copied when they are read.
+    """Opens a dataset built by `data_pipelines.build`; bucket (`gs://`) files are copied when read.
 
     Args:
-      names: which names the records have, as in `with_names`.
+      names: the names that records show, as in `with_names`.
 
     Raises:
-      UserError: the folder is missing, is no such dataset, lacks some of its files or a part of
-        one, or the names asked for.
+      UserError: the folder is missing, is not a ProtAnno dataset, lacks files or parts of files, or
+        lacks the requested names.
+
+    Example:
+        >>> import pathlib, tempfile
+        >>> folder = pathlib.Path(tempfile.mkdtemp())
+        >>> record = Record("P1", "", "swissprot", "MKV", existence=1, name="Widgetase")
+        >>> write(folder, {"swissprot_c1_r1": [record]}, statistics={"records": 1})
+        >>> dataset = open_dataset(folder)
+        >>> dataset.splits["swissprot_c1_r1"][0].name
+        'Widgetase'
     """
     remote = BucketDataset(str(directory), _DESCRIBING) if is_bucket(directory) else None
     where, directory = str(directory), remote.folder if remote else Path(directory)
     if not directory.is_dir():
         raise UserError(f"the dataset folder {directory} does not exist; {_FIX}.")
     try:
-        version, statistics, listed = (
-            read_version(directory),
-            read_statistics(directory),
-            read_splits(directory),
-        )
+        version, statistics = read_version(directory), read_statistics(directory)
+        listed = read_splits(directory)
         sizes = read_json(directory / SHARD_SIZES)
     except UserError as error:
         raise UserError(
-            f"{where} is no ProtAnno dataset ({str(error).rstrip('.')}); {_FIX}."
+            f"{where} is not a ProtAnno dataset ({str(error).rstrip('.')}); {_FIX}."
         ) from error
     if names != RECOMMENDED and version == _WITHOUT_NAMES:
         raise UserError(
-            f"{where} stores recommended names only and tokenizer.names={names} needs all of them; "
-            "build it again with `python -m data_pipelines.build`, or train with "
+            f"{where} has recommended names only, but tokenizer.names={names} needs all names; "
+            "rebuild it with `python -m data_pipelines.build`, or train with "
             "tokenizer.names=recommended."
         )
     splits = Splits()
@@ -439,18 +436,17 @@ def open_dataset(directory: str | Path, *, names: str = RECOMMENDED) -> ProtAnno
 
 
 def check_listed(path: Path, remote: BucketDataset, sizes: Mapping[str, int]) -> None:
-    """Raises a UserError if a file is missing in the bucket or has another size than it was
-    written with."""
+    """Raises UserError if a file is missing in the bucket or differs from its recorded size."""
     size, wanted = remote.sizes.get(path.name), sizes.get(path.name)
     if size is None or size != wanted:
-        found = "is missing" if size is None else f"has {size} bytes and should have {wanted}"
+        found = "is missing" if size is None else f"has {size} bytes, not {wanted}"
         raise UserError(
             f"the dataset's file {remote.url}/{path.name} {found}; copy it there again or {_FIX}."
         )
 
 
 def check_size(path: Path, sizes: Mapping[str, int]) -> None:
-    """Raises a UserError if a file is missing or has another size than it was written with."""
+    """Raises UserError if a file is missing or differs from its recorded size."""
     try:
         size = path.stat().st_size
     except OSError as error:
@@ -459,6 +455,6 @@ def check_size(path: Path, sizes: Mapping[str, int]) -> None:
         ) from error
     if size != sizes.get(path.name):
         raise UserError(
-            f"the dataset's file {path} has {size} bytes and should have "
-            f"{sizes.get(path.name)}; copy it again or {_FIX}."
+            f"the dataset's file {path} has {size} bytes, not {sizes.get(path.name)}; "
+            f"copy it again or {_FIX}."
         )

@@ -1,7 +1,6 @@
-"""What a dataset's own files say of it, read so that nothing in a stranger's folder is taken on
-trust.
+"""Reads a dataset's metadata files without trusting their content.
 
-TFDS is not asked: it would import the modules that `features.json` names, and look for the files
+TFDS itself is avoided: it would import the modules that `features.json` names, and open the files
 that a template names.
 """
 
@@ -21,14 +20,14 @@ _MAX_NUMBER, _MAX_SHARDS = 1 << 48, 1 << 20
 
 
 class SplitInfo(NamedTuple):
-    """The records of each of a split's files, and the bytes of all examples."""
+    """Record counts of a split's files, and the total bytes of all examples."""
 
     lengths: list[int]
     bytes: int
 
 
 def read_version(directory: Path) -> str:
-    """The version of the dataset's features, such as `1.1.0`.
+    """Reads the version of the dataset's features, such as `1.1.0`.
 
     Raises:
       UserError: `dataset_info.json` is missing or damaged.
@@ -37,7 +36,7 @@ def read_version(directory: Path) -> str:
 
 
 def read_splits(directory: Path) -> dict[str, SplitInfo]:
-    """The splits that `dataset_info.json` lists, by their names, which are words.
+    """Reads the splits listed in `dataset_info.json`, by name.
 
     Raises:
       UserError: the file is missing or damaged.
@@ -45,28 +44,30 @@ def read_splits(directory: Path) -> dict[str, SplitInfo]:
     path = directory / _INFO
     listed = read_json(path).get("splits")
     try:
-        splits = {
-            split["name"]: SplitInfo(
-                _numbers(split["shardLengths"]), *_numbers([split["numBytes"]])
-            )
-            for split in listed
-        }
-        damaged = not all(
-            _SPLIT.fullmatch(name) and split.lengths for name, split in splits.items()
-        )
+        splits = {split["name"]: _split_info(split) for split in listed}
+        shards = sum(len(split.lengths) for split in splits.values())
+        damaged = shards > _MAX_SHARDS or not all(map(_is_split, splits.items()))
     except (TypeError, KeyError, ValueError):
         damaged = True
-    if damaged or sum(len(split.lengths) for split in splits.values()) > _MAX_SHARDS:
+    if damaged:
         raise UserError(
-            f"{path} is damaged: {reprlib.repr(listed)} is no list of splits with their "
-            "files; copy it again."
+            f"{path} is damaged: {reprlib.repr(listed)} is not a list of splits and their files; "
+            "copy it again."
         )
     return splits
 
 
+def _split_info(split: dict) -> SplitInfo:
+    return SplitInfo(_numbers(split["shardLengths"]), *_numbers([split["numBytes"]]))
+
+
+def _is_split(item: tuple[str, SplitInfo]) -> bool:
+    name, split = item
+    return bool(_SPLIT.fullmatch(name) and split.lengths)
+
+
 def read_statistics(directory: Path) -> dict:
-    """`statistics.json`; if it tells of them, `records` are a number and `clusters` have known
-    names.
+    """Reads `statistics.json`; checks that `records` is a number and `clusters` has known names.
 
     Raises:
       UserError: the file is missing or damaged.
@@ -79,14 +80,12 @@ def read_statistics(directory: Path) -> dict:
         or not isinstance(clusters, dict)
         or not clusters.keys() <= set(CLUSTERS)
     ):
-        raise UserError(
-            f"{path} is damaged: what it has for records or clusters are none; copy it again."
-        )
+        raise UserError(f"{path} is damaged: its records or clusters are not valid; copy it again.")
     return statistics
 
 
 def _numbers(texts: list) -> list[int]:
-    """Integers, which JSON of protocol buffers writes as texts; raises ValueError for others."""
+    """Parses integers, which protocol-buffer JSON writes as strings; ValueError for others."""
     numbers = [int(text) for text in texts if isinstance(text, str) and len(text) < 20]
     if len(numbers) != len(texts) or not all(0 <= number <= _MAX_NUMBER for number in numbers):
         raise ValueError(texts)

@@ -1,5 +1,4 @@
-"""Which residues of a protein its features assign to which property: the truth that segments are
-measured against."""
+"""Residues that a protein's features assign to a property: the ground truth for segments."""
 
 import re
 
@@ -15,8 +14,11 @@ TYPE_PROPERTY = {
     **dict.fromkeys(("INTRAMEM", "LIPID", "SIGNAL", "TRANSIT", "TRANSMEM"), "location"),
     **dict.fromkeys(("DOMAIN", "MOTIF", "REPEAT", "ZN_FING"), "similarity"),
 }
-"""UniProt's `FT` types, those of before 2020 included, by the property that they explain. Types
-that explain none of the three, or cover most of a protein (CHAIN, TOPO_DOM), are left out."""
+"""UniProt's `FT` types (including those from before 2020) → the property that they explain.
+
+Types that explain none of the three properties, or cover most of a protein (CHAIN, TOPO_DOM), are
+left out.
+"""
 
 NOTE_PROPERTY = {
     "MOTIF": (
@@ -25,12 +27,11 @@ NOTE_PROPERTY = {
     ),
     "SITE": (re.compile(r"family", re.IGNORECASE), "similarity"),
 }
-"""Types whose note may say that the feature belongs to another property than the type's usual
-one."""
+"""Types whose note may assign the feature to a property other than the type's usual one."""
 
 
 def feature_property(feature: Feature) -> str | None:
-    """The property that a feature explains (`function`, `location`, `similarity`), or None."""
+    """Returns the property a feature explains (`function`, `location`, `similarity`), or None."""
     pattern, special = NOTE_PROPERTY.get(feature.type, (None, None))
     if pattern is not None and pattern.search(feature.note):
         return special
@@ -38,7 +39,7 @@ def feature_property(feature: Feature) -> str | None:
 
 
 def annotated_residues(record: Record) -> dict[str, Bool[np.ndarray, " L"]]:
-    """Per property with features, the residues that those cover."""
+    """Maps each property with features to a mask of the residues that they cover."""
     covered: dict[str, np.ndarray] = {}
     for feature in record.features:
         if name := feature_property(feature):
@@ -48,8 +49,7 @@ def annotated_residues(record: Record) -> dict[str, Bool[np.ndarray, " L"]]:
 
 
 def property_bits(record: Record) -> UInt8[np.ndarray, " L"]:
-    """`annotated_residues` of one protein as bits: bit k of a residue is set where it belongs to
-    `record.PROPERTIES[k]`."""
+    """Encodes `annotated_residues` as bits: bit k marks residues of `record.PROPERTIES[k]`."""
     bits = np.zeros(len(record.sequence), np.uint8)
     for name, residues in annotated_residues(record).items():
         bits[residues] |= 1 << PROPERTIES.index(name)

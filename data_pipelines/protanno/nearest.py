@@ -1,11 +1,9 @@
-"""How near each held-out record of a dataset is to its training records, as the build found and
-keeps it.
+"""The similarity of each held-out record to the training records, as computed by the build.
 
-`nearest.tsv.gz` has a row for each held-out record: its accession; identity and coverage of the
-nearest training record with text, from a search (`build --identities`); the same for those without
-text, which masked language modelling alone learns from; and whether MinHash finds a relative among
-either. A cell is empty where that was not looked up; an identity of 0 says that the search found
-nothing.
+`nearest.tsv.gz` has one row per held-out record: its accession; identity and coverage of the
+nearest training record with text, from a search (`build --identities`); the same for records
+without text, which only masked language modelling uses; and whether MinHash finds a relative in
+either group. An empty cell means not computed; an identity of 0 means the search found nothing.
 """
 
 import functools
@@ -20,20 +18,20 @@ from typing import NamedTuple
 from data_pipelines.common.errors import UserError
 
 FILE = "nearest.tsv.gz"
-"""In a dataset's folder."""
+"""File name in a dataset folder."""
 
-_FIX = "build the dataset again"
+_FIX = "rebuild the dataset"
 _MAX_LINE, _MAX_ROWS = 1 << 12, 1 << 26
-"""Of a file that may be a stranger's."""
+"""Limits, because the file may come from anyone."""
 
 
 class Nearest(NamedTuple):
-    """What is nearest to one record; None = not looked up."""
+    """The training record nearest to a held-out one; None = not computed."""
 
     identity: float | None = None
-    """0 to 1, of the aligned positions."""
+    """Fraction of aligned positions with the same residue, 0 to 1."""
     coverage: float | None = None
-    """0 to 1, the aligned share of the held-out protein."""
+    """Aligned fraction of the held-out protein, 0 to 1."""
     identity_without_text: float | None = None
     coverage_without_text: float | None = None
     related: bool | None = None
@@ -45,7 +43,7 @@ COLUMNS = ("accession", *Nearest._fields)
 
 
 def write_nearest(path: Path, rows: Iterable[tuple[str, Nearest]]) -> None:
-    """Writes the file, the same bytes for the same rows."""
+    """Writes the file; the same rows give the same bytes."""
     with open(path, "wb") as raw, gzip.GzipFile("", "wb", fileobj=raw, mtime=0) as file:
         text = io.TextIOWrapper(file, encoding="utf-8", newline="\n")
         text.write("\t".join(COLUMNS) + "\n")
@@ -61,7 +59,7 @@ def _cell(value: float | bool | None) -> str:
 
 @functools.lru_cache(maxsize=2)
 def load_nearest(directory: Path) -> Mapping[str, Nearest]:
-    """By accession; empty for a dataset that was built before there was such a file.
+    """Reads a dataset's rows by accession; empty for a dataset built before this file existed.
 
     Raises:
       UserError: the file is damaged.
@@ -71,19 +69,19 @@ def load_nearest(directory: Path) -> Mapping[str, Nearest]:
 
 
 def read_nearest(path: Path) -> dict[str, Nearest]:
-    """The rows of a file that `write_nearest` wrote, by accession.
+    """Reads the rows of a file from `write_nearest`, by accession.
 
     Raises:
-      UserError: it is none.
+      UserError: the file is damaged.
     """
     found: dict[str, Nearest] = {}
     lines = _lines(path)
     if tuple(next(lines, "").rstrip("\n").split("\t")) != COLUMNS:
-        raise UserError(f"{path} is damaged: its header is not {', '.join(COLUMNS)}; {_FIX}.")
+        raise UserError(f"{path} is damaged: its header must be {', '.join(COLUMNS)}; {_FIX}.")
     for number, line in enumerate(lines, 2):
         if len(line) >= _MAX_LINE or number > _MAX_ROWS:
             raise UserError(
-                f"{path} is damaged: line {number} is too long, or there are too many; {_FIX}."
+                f"{path} is damaged: line {number} is too long, or it has too many lines; {_FIX}."
             )
         accession, *cells = line.rstrip("\n").split("\t")
         found[accession] = _nearest(cells, number, path)
@@ -91,7 +89,7 @@ def read_nearest(path: Path) -> dict[str, Nearest]:
 
 
 def _lines(path: Path) -> Iterator[str]:
-    """The lines, of which no more than `_MAX_LINE` letters are read."""
+    """Yields lines, cut at `_MAX_LINE` characters."""
     try:
         with gzip.open(path, "rt", encoding="utf-8", newline="\n") as file:
             while line := file.readline(_MAX_LINE):
@@ -103,15 +101,17 @@ def _lines(path: Path) -> Iterator[str]:
 def _nearest(cells: list[str], line: int, path: Path) -> Nearest:
     try:
         *numbers, first, second = [float(cell) if cell else None for cell in cells]
-        found = Nearest(
-            *numbers, *(flag if flag is None else bool(flag) for flag in (first, second))
-        )
+        found = Nearest(*numbers, _flag(first), _flag(second))
     except (ValueError, TypeError) as error:
         raise UserError(f"{path}, line {line} is damaged; {_FIX}.") from error
     half = (found.identity is None) != (found.coverage is None)
     half |= (found.identity_without_text is None) != (found.coverage_without_text is None)
     if half or not all(value is None or 0 <= value <= 1 for value in found):
         raise UserError(
-            f"{path}, line {line} is damaged: a number is missing or not from 0 to 1; {_FIX}."
+            f"{path}, line {line} is damaged: a number is missing or outside 0 to 1; {_FIX}."
         )
     return found
+
+
+def _flag(value: float | None) -> bool | None:
+    return None if value is None else bool(value)

@@ -1,9 +1,8 @@
-"""Questions about single properties, and the proteins that answer each: a dataset's own, or what
-records say.
+"""Questions about single properties and the proteins that answer them, from a file or the texts.
 
-A question is a text such as `SUBCELLULAR LOCATION: Nucleus.`, of a kind such as `location`. A
-protein of which a kind is known answers some of its questions and none of the others; a protein
-of which it is unknown takes no part.
+A question is a text such as `SUBCELLULAR LOCATION: Nucleus.` and has a kind such as `location`. If
+a protein's kind is known, it answers some questions of that kind and none of the others. If not, it
+is left out.
 """
 
 import json
@@ -18,9 +17,9 @@ from data_pipelines.common.json_object import read_json
 from data_pipelines.protanno.record import PREFIXES, Record, strip_evidence
 
 FILE = "questions.json"
-"""In a dataset's folder."""
+"""File name in a dataset folder."""
 SAID_FILE = "said.json"
-"""Of the same form: who says so, wrong or right."""
+"""Same format: the proteins whose texts claim the answer, right or wrong."""
 
 Questions = Mapping[str, Mapping[str, frozenset[str]]]
 """Kind → question → the accessions of the proteins that answer it."""
@@ -30,7 +29,7 @@ _FAMILY = re.compile(r"[Bb]elongs to the ([^.;]*?(?:superfamily|subfamily|family
 _EC = re.compile(r"EC (\d+\.\d+\.\d+\.\d+)")
 _NAMES_IN_PARENTHESES = re.compile(r"\s*\([^()]*\)")
 _MAX_WORDS = 6
-"""Of a compartment: what is longer is a sentence."""
+"""Maximum words of a compartment; longer ones are sentences."""
 
 
 class Answer(NamedTuple):
@@ -41,7 +40,7 @@ class Answer(NamedTuple):
 
 
 def load_questions(directory: Path, file: str = FILE) -> Questions:
-    """The questions of a dataset's folder; none where it was built without.
+    """Reads the questions of a dataset folder; empty if it was built without questions.
 
     Raises:
       UserError: the file is damaged.
@@ -52,13 +51,13 @@ def load_questions(directory: Path, file: str = FILE) -> Questions:
     found = read_json(path)
     if not all(map(_is_kind, found.values())):
         raise UserError(
-            f"{path} is damaged: it holds no questions by kind; build the dataset again."
+            f"{path} is damaged: it does not list questions by kind; rebuild the dataset."
         )
     return frozen(found)
 
 
 def frozen(found: Mapping[str, Mapping[str, Iterable[str]]]) -> Questions:
-    """The questions with their accessions as sets that do not change."""
+    """Converts lists of accessions to frozen sets."""
     questions = {}
     for kind, asked in found.items():
         questions[kind] = {text: frozenset(names) for text, names in asked.items()}
@@ -70,23 +69,21 @@ def _is_kind(asked: object) -> bool:
 
 
 def save_questions(directory: Path, questions: Questions, file: str = FILE) -> None:
-    """Writes what `load_questions` reads."""
-    listed = {
-        kind: {text: sorted(names) for text, names in sorted(asked.items())}
-        for kind, asked in sorted(questions.items())
-    }
+    """Writes questions in the format of `load_questions`."""
+    listed: dict[str, dict[str, list[str]]] = {}
+    for kind, asked in sorted(questions.items()):
+        listed[kind] = {text: sorted(names) for text, names in sorted(asked.items())}
     (directory / file).write_text(
         json.dumps(listed, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
     )
 
 
 def said_by(records: Iterable[Record], enzymes: Mapping[str, str] | None = None) -> Questions:
-    """The questions that what records say about themselves answers: `location`, `family` and
-    `enzyme`.
+    """Derives questions of the kinds `location`, `family` and `enzyme` from the records' own texts.
 
     Args:
-      enzymes: EC number → the question that asks for it; other numbers stand for themselves. By
-        default `enzyme_questions` of the records.
+      enzymes: EC number → its question; other numbers are their own question. The default is
+        `enzyme_questions` of the records.
     """
     records = list(records)
     asked = enzyme_questions(records) if enzymes is None else enzymes
@@ -100,7 +97,7 @@ def said_by(records: Iterable[Record], enzymes: Mapping[str, str] | None = None)
 
 
 def enzyme_questions(records: Iterable[Record]) -> dict[str, str]:
-    """EC number → the question for it, by the name that most of its proteins have."""
+    """Maps EC numbers to questions, with the name that most of their proteins have."""
     names: dict[str, Counter] = defaultdict(Counter)
     for record in records:
         for number in _numbers(record):
@@ -112,20 +109,18 @@ def enzyme_questions(records: Iterable[Record]) -> dict[str, str]:
 
 
 def answers(record: Record) -> set[Answer]:
-    """The compartments and families that a record's texts name, as questions."""
-    found = {
-        Answer("location", f"{PREFIXES['location']}: {name}.")
-        for name in compartments(record.location)
-    }
+    """The compartments and families named in a record's texts, as questions."""
+    location, similarity = PREFIXES["location"], PREFIXES["similarity"]
+    found = {Answer("location", f"{location}: {name}.") for name in compartments(record.location)}
     families = _FAMILY.findall(strip_evidence(record.similarity))
-    return found | {
-        Answer("family", f"{PREFIXES['similarity']}: Belongs to the {name}.") for name in families
-    }
+    return found | {Answer("family", f"{similarity}: Belongs to the {name}.") for name in families}
 
 
 def compartments(location: str) -> set[str]:
-    """The top-level compartments of UniProt's text, such as `Nucleus` of `[Isoform 1]: Nucleus,
-    nucleolus {ECO:…}. Note=…`."""
+    """Extracts the top-level compartments from UniProt's text.
+
+    `[Isoform 1]: Nucleus, nucleolus {ECO:…}. Note=…` gives `Nucleus`.
+    """
     text = _ISOFORM.sub("", strip_evidence(location).partition("Note=")[0])
     names = {part.partition(";")[0].partition(",")[0].strip() for part in text.split(".")}
     return {name for name in names if name and len(name.split()) <= _MAX_WORDS}

@@ -1,8 +1,8 @@
-"""Source files to records, in two steps; a file's name chooses among `source_formats`.
+"""Reads source files into records, in two steps; the file name selects the format.
 
-`raw_entries` cuts a file into whole entries, which is cheap; `parse_entry` makes a record of one,
-which takes the time and depends on nothing else, so that it may happen in another process.
-`read_entries` does both.
+`raw_entries` cuts a file into entries, which is cheap. `parse_entry` turns one entry into a record.
+It takes most of the time and needs nothing else, so it can run in another process. `read_entries`
+does both.
 """
 
 from collections import Counter
@@ -16,14 +16,14 @@ __all__ = ["SUFFIXES", "Entry", "RawEntry", "Reject", "parse_entry", "raw_entrie
 
 
 def raw_entries(path: str | Path) -> Iterator[RawEntry]:
-    """The entries of a file in its order, unread, in bounded memory.
+    """Yields the unparsed entries of a file, in file order and bounded memory.
 
     Args:
       path: the file, plain or gzip.
 
     Raises:
-      UserError: the format is unknown, or the file unreadable, cut off or of another format than
-        its name says.
+      UserError: the format is unknown, or the file is unreadable, truncated, or not in the format
+        its name implies.
     """
     path = Path(path)
     first, *others = formats = formats_of(path)
@@ -31,11 +31,10 @@ def raw_entries(path: str | Path) -> Iterator[RawEntry]:
 
 
 def parse_entry(raw: RawEntry, *, omitted: Counter | None = None) -> Entry:
-    """The Record of a valid entry, else a Reject that says why.
+    """Parses an entry into a Record, or into a Reject that gives the reason.
 
     Args:
-      omitted: counts, by reason, the features that a Record cannot express and that were left
-        out of it.
+      omitted: counts, by reason, features left out because a Record cannot express them.
     """
     format = BY_NAME[raw.format]
     problem = raw.problem
@@ -52,11 +51,17 @@ def parse_entry(raw: RawEntry, *, omitted: Counter | None = None) -> Entry:
 
 
 def read_entries(path: str | Path, *, omitted: Counter | None = None) -> Iterator[Entry]:
-    """The entries of a file in its order, one at a time: `parse_entry` of each of its
-    `raw_entries`.
+    """Yields the parsed entries of a file (`parse_entry` of each of its `raw_entries`).
 
     Raises:
-      UserError: as `raw_entries`.
+      UserError: as in `raw_entries`.
+
+    Example:
+        >>> import pathlib, tempfile
+        >>> path = pathlib.Path(tempfile.mkdtemp()) / "lab.tsv"
+        >>> _ = path.write_text("accession\\tsequence\\tname\\nLAB1\\tMKV\\tWidgetase\\n")
+        >>> [(entry.accession, entry.sequence) for entry in read_entries(path)]
+        [('LAB1', 'MKV')]
     """
     omitted = Counter() if omitted is None else omitted
     return (parse_entry(raw, omitted=omitted) for raw in raw_entries(path))

@@ -1,5 +1,4 @@
-"""The ENZYME nomenclature database of ExPASy (`enzyme.dat`): EC numbers and their names, one
-entry at a time."""
+"""Reader for ExPASy's ENZYME nomenclature database (`enzyme.dat`): EC numbers and their names."""
 
 import re
 from collections.abc import Iterator
@@ -15,15 +14,14 @@ _GONE = re.compile(r"(Transferred|Deleted) entry")
 
 
 class Enzyme(NamedTuple):
-    """An entry: its EC number, the accepted name, the alternative ones, and the reactions it
-    catalyses."""
+    """An entry: its EC number, accepted name, alternative names and catalysed reactions."""
 
     number: str
     name: str
     alternatives: list[str]
     reaction: str
     line: int
-    """1-based, where it begins."""
+    """1-based line of its start."""
 
     @property
     def withdrawn(self) -> bool:
@@ -32,10 +30,17 @@ class Enzyme(NamedTuple):
 
 
 def read_enzymes(path: Path) -> Iterator[Enzyme]:
-    """The entries of `enzyme.dat`, plain or gzip, in its order.
+    """Yields the entries of `enzyme.dat`, plain or gzip, in file order.
 
     Raises:
-      UserError: the file is unreadable, is no UTF-8 text, or has no entry with an EC number.
+      UserError: the file is unreadable, not UTF-8, or has no entry with an EC number.
+
+    Example:
+        >>> import pathlib, tempfile
+        >>> path = pathlib.Path(tempfile.mkdtemp()) / "enzyme.dat"
+        >>> _ = path.write_text("ID   1.1.1.1\\nDE   Alcohol dehydrogenase.\\n//\\n")
+        >>> [(enzyme.number, enzyme.name) for enzyme in read_enzymes(path)]
+        [('1.1.1.1', 'Alcohol dehydrogenase')]
     """
     lines: dict[str, list[str]] = {}
     start, found = 0, False
@@ -55,7 +60,7 @@ def read_enzymes(path: Path) -> Iterator[Enzyme]:
         yield _enzyme(lines, start)
     elif not found:
         raise UserError(
-            f"{path} is no enzyme.dat: it holds no entry with an EC number in its ID line."
+            f"{path} is not an enzyme.dat file: no ID line has an EC number; check the path."
         )
 
 
@@ -71,7 +76,7 @@ def _enzyme(lines: dict[str, list[str]], start: int) -> Enzyme:
 
 
 def _joined(lines: list[str]) -> str:
-    """Wrapped lines as one; a word that is broken behind a hyphen goes on without a blank."""
+    """Joins wrapped lines; no space is added after a hyphen, where words are broken."""
     text = ""
     for line in lines:
         text += line if not text or text.endswith("-") else f" {line}"

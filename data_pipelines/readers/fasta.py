@@ -1,4 +1,4 @@
-"""FASTA files, plain or gzip, one record at a time in bounded memory."""
+"""Reader for FASTA files, plain or gzip, one record at a time in bounded memory."""
 
 import re
 from collections.abc import Iterator
@@ -15,24 +15,31 @@ _PIR = re.compile(rb">(P1|F1|DL|DC|RL|RC|N1|N3);(.*)")
 _PIR_PROTEINS = (b"P1", b"F1")
 
 _BLOCK = 10
-"""Residues between blanks, as GenBank and UniProt print them."""
+"""Residues between spaces, as GenBank and UniProt print them."""
 
-WRAPPED = "its first line is of words, as if its header was wrapped: {!r}"
+WRAPPED = "its first sequence line looks like words, as if the header was wrapped: {!r}"
 
 
 def read_fasta(path: Path) -> Iterator[Item]:
-    """The records of a FASTA file in its order, sequences as written (lines joined, their outer
-    white space dropped but around residue numbers).
+    """Yields the records of a FASTA file, in file order.
 
-    The id is the first word after `>`, '' where there is none; the rest of the header is the name,
-    at most `MAX_NAME` bytes of it, whatever their encoding. Of headers that NCBI joined by the byte
-    1, the first counts. Under a header of PIR (`>P1;ID`) stands the name on a line of its own.
-    Blank lines and comment lines (`;`) may stand anywhere. A record of more than `MAX_LETTERS`, or
-    of nucleic acid in PIR, or whose header goes on in the next line, has a fault and no text.
+    Sequence lines are joined as written, without outer white space except around residue numbers.
+    The id is the first word after `>` ('' if missing). The name is the rest of the header, at most
+    `MAX_NAME` bytes in any encoding. Of NCBI headers joined by byte 1, the first one counts. A PIR
+    header (`>P1;ID`) has its name on the next line. Blank lines and comment lines (`;`) are
+    ignored. A record has a fault and no text if it exceeds `MAX_LETTERS`, is a PIR nucleic acid, or
+    has a header that continues on the next line.
 
     Raises:
-      UserError: the file is unreadable or cut off, is no text, has text before its first `>`, or
-        has no record.
+      UserError: the file is unreadable, truncated, not text, has text before its first `>`, or has
+        no records.
+
+    Example:
+        >>> import pathlib, tempfile
+        >>> path = pathlib.Path(tempfile.mkdtemp()) / "x.fasta"
+        >>> _ = path.write_text(">P1 Widgetase\\nMKV\\nLLA\\n")
+        >>> [(item.id, item.name, item.text) for item in read_fasta(path)]
+        [('P1', 'Widgetase', 'MKVLLA')]
     """
     header, letters, size, title_follows = None, [], 0, False
     with open_bytes(path) as content:
@@ -48,25 +55,25 @@ def read_fasta(path: Path) -> Iterator[Item]:
             elif line and not line.startswith(b";"):
                 if header is None:
                     raise UserError(
-                        f"{path} is no FASTA file: line {number} is {line[:20]!r}, before "
-                        "any '>' line."
+                        f"{path} is not a FASTA file: line {number} is {line[:20]!r}; expected a "
+                        "header that starts with '>'."
                     )
                 size += len(line)
                 if size <= MAX_LETTERS:
                     letters.append(decoded(line, number, path))
     if header is None:
-        raise UserError(f"{path} holds no FASTA record: no line begins with '>'.")
+        raise UserError(f"{path} has no FASTA records; expected header lines that start with '>'.")
     yield _record(header, letters, size)
 
 
 def _header(line: bytes, number: int, path: Path) -> tuple[Item, bool]:
-    """What a header line says, and whether the next line is a title."""
+    """Parses a header line; also returns whether the next line is a title."""
     if pir := _PIR.fullmatch(line):
         kind, id = pir.groups()
-        fault = "" if kind in _PIR_PROTEINS else "it is an entry of nucleic acid"
+        fault = "" if kind in _PIR_PROTEINS else "it is a nucleic acid"
         return Item(decoded(id.strip(), number, path), "", number, fault), True
     words = line[1:].partition(b"\x01")[0].split(maxsplit=1)
-    # Only the id must be UTF-8: people write anything behind it.
+    # Only the id must be UTF-8; the rest may be in any encoding.
     id = decoded(words[0], number, path) if words else ""
     return Item(id, "", number, name=_name(words[1]) if len(words) > 1 else ""), False
 
@@ -86,17 +93,16 @@ def _record(header: Item, letters: list[str], size: int) -> Item:
 
 
 def _joinable(line: str) -> str:
-    """A line that can be joined to others: a number at either end must not run into them."""
+    """Pads a line so that a number at either end does not run into its neighbours."""
     before, after = (" " if end.isdigit() else "" for end in (line[0], line[-1]))
     return f"{before}{line}{after}"
 
 
 def _goes_on(lines: list[str]) -> bool:
-    """Whether the first line is more probably the rest of a header that an editor or a mail
-    wrapped.
+    """Whether the first line is probably the rest of a header that an editor or mail wrapped.
 
-    It is of words and the lines after it are not. Not words: a full line of soft-masked
-    residues, and blocks of ten.
+    That is so if it consists of words and the following lines do not. A full line of soft-masked
+    residues and blocks of ten residues do not count as words.
     """
     words = lines[0].split() if lines else []
     if len(lines) < 2 or (len(words) == 1 and lines[0].isupper()):

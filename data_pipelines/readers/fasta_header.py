@@ -1,4 +1,4 @@
-"""What FASTA headers of UniProt, UniRef and NCBI say of a protein."""
+"""Parses FASTA headers of UniProt, UniRef and NCBI."""
 
 import re
 
@@ -11,16 +11,21 @@ _UNIREF_FIELD = re.compile(r" (n|Tax|TaxID|RepID)=(.*?)(?= (?:n|Tax|TaxID|RepID)
 _UNIREF_ID = re.compile(r"UniRef\d+_\S+")
 _BRACKETED = re.compile(r" ?\[(\w+)=([^\[\]]*)\]")
 _ORGANISM = re.compile(r" ?\[((?:[^\[\]]|\[[^\[\]]*\])*)\]$")
-"""NCBI's organism ends the line; its own name may have brackets, as `[[Candida] glabrata]`."""
+"""NCBI's organism ends the line; its name may have brackets, as in `[[Candida] glabrata]`."""
 
 
 def header_record(id: str, rest: str, sequence: str) -> Record:
-    """A record of what a header says: the first word, and what stands behind it.
+    """Builds a record from a header: its first word (`id`) and the rest.
 
     UniProt: `sp|P07260|IF4E_YEAST Name OS=Organism OX=559292 GN=CDC33 PE=1 SV=1`. UniRef:
     `UniRef50_P07260 Name n=3 Tax=Organism TaxID=4932 RepID=…`. NCBI: `NP_1.1 Name [Organism]`, and
-    of genomes `[gene=CDC33] [protein=Name]`. Any other header is a name. The accession is the id
-    as it is written.
+    `[gene=CDC33] [protein=Name]` for genomes. Any other header is taken as a name. The accession is
+    the id as written.
+
+    Example:
+        >>> record = header_record("sp|P07260|IF4E_YEAST", "eIF-4E OS=Yeast OX=559292 PE=1", "MKV")
+        >>> record.name, record.organism, record.taxon
+        ('eIF-4E', 'Yeast', 559292)
     """
     fields = {
         "accession": id,
@@ -78,7 +83,7 @@ def _ncbi(rest: str) -> dict:
 
 
 def _number(text: str, most: int) -> int:
-    """The number, 0 for what is none of the expected ones."""
+    """Parses a number from 0 to `most`; anything else gives 0."""
     text = text.strip()
     number = int(text) if text.isascii() and text.isdecimal() and len(text) <= 12 else 0
     return number if number <= most else 0

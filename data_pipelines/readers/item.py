@@ -3,8 +3,7 @@
 from typing import NamedTuple
 
 MAX_LETTERS = 1 << 20
-"""Of one item: over twenty times the longest known protein. A longer one, such as a chromosome,
-is not kept."""
+"""Limit per item, over twenty times the longest known protein; longer texts are dropped."""
 
 TOO_LONG = f"it has more than {MAX_LETTERS:,} letters"
 
@@ -13,12 +12,11 @@ class Item(NamedTuple):
     """A protein sequence or a text."""
 
     id: str
-    """'' where the input gives none."""
+    """'' if the input gives none."""
     text: str
     line: int
-    """1-based, where it begins."""
+    """1-based line of its start."""
     fault: str = ""
-    """Why it cannot be used, '' for one that can."""
+    """Why the item cannot be used; '' if it can."""
     name: str = ""
-    """What the input calls it beside the id, as the rest of a FASTA header; '' where there is
-    nothing."""
+    """Its name in the input besides the id, such as the rest of a FASTA header; may be ''."""

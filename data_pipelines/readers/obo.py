@@ -1,4 +1,4 @@
-"""Ontologies in OBO format, such as the Gene Ontology's `go.obo`: their terms, one at a time."""
+"""Reader for ontologies in OBO format, such as the Gene Ontology's `go.obo`."""
 
 import re
 from collections.abc import Iterator
@@ -12,15 +12,14 @@ from data_pipelines.readers.streams.numbered_lines import decoded, numbered_line
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
 _ESCAPE = re.compile(r"\\(.)")
 _SPACES = {"n": " ", "W": " ", "t": " "}
-"""Letters behind a backslash that stand for white space."""
+"""Escape letters that mean white space."""
 
-# What stands in front of a comment (`!`) and of trailing modifiers (`{…}`), neither of them
-# escaped.
+# Matches up to a comment (`!`) or trailing modifiers (`{…}`), unless these are escaped.
 _VALUE = re.compile(r"(?:[^\\!{]|\\.|(?<=\S)[!{])*")
 
 
 class Term(NamedTuple):
-    """A `[Term]` stanza. What it does not say is ''."""
+    """A `[Term]` stanza; missing values are ''."""
 
     id: str
     name: str
@@ -28,16 +27,25 @@ class Term(NamedTuple):
     definition: str
     obsolete: bool
     line: int
-    """1-based, where it begins."""
+    """1-based line of its start."""
     replaced_by: str = ""
-    """Of an obsolete term: the id of the one to use."""
+    """For an obsolete term, the id of its replacement."""
+    parents: tuple[str, ...] = ()
+    """Ids of its `is_a` parents."""
 
 
 def read_obo(path: Path) -> Iterator[Term]:
-    """The terms of an OBO file, plain or gzip, in its order; other stanzas are passed over.
+    """Yields the terms of an OBO file, plain or gzip, in file order; skips other stanzas.
 
     Raises:
-      UserError: the file is unreadable, is no UTF-8 text, or has no term.
+      UserError: the file is unreadable, not UTF-8, or has no terms.
+
+    Example:
+        >>> import pathlib, tempfile
+        >>> path = pathlib.Path(tempfile.mkdtemp()) / "go.obo"
+        >>> _ = path.write_text("[Term]\\nid: GO:0005634\\nname: nucleus\\n")
+        >>> [(term.id, term.name) for term in read_obo(path)]
+        [('GO:0005634', 'nucleus')]
     """
     default_namespace, tags, start, found = "", None, 0, False
     with open_bytes(path) as content:
@@ -52,10 +60,12 @@ def read_obo(path: Path) -> Iterator[Term]:
                 tag, _, value = text.partition(":")
                 if tag == "default-namespace" and not found:
                     default_namespace = value.strip()
-                if tags is not None:
+                if tags is not None and tag == "is_a":
+                    tags[tag] = f"{tags.get(tag, '')} {_value(value)}"
+                elif tags is not None:
                     tags.setdefault(tag, value.strip())
     if not found:
-        raise UserError(f"{path} holds no OBO term: no line is [Term].")
+        raise UserError(f"{path} has no OBO terms; expected [Term] lines.")
     if tags is not None:
         yield _term(tags, default_namespace, start)
 
@@ -70,11 +80,12 @@ def _term(tags: dict[str, str], default_namespace: str, line: int) -> Term:
         obsolete=tags.get("is_obsolete", "").startswith("true"),
         line=line,
         replaced_by=_value(tags.get("replaced_by", "")),
+        parents=tuple(tags.get("is_a", "").split()),
     )
 
 
 def _value(text: str) -> str:
-    """A tag's value without trailing modifiers and the comment behind it."""
+    """A tag's value without trailing modifiers and comment."""
     return _unescaped(_VALUE.match(text)[0].strip())
 
 

@@ -1,4 +1,4 @@
-"""The registry of source formats, and what follows from it: suffixes and help texts."""
+"""The registry of source formats, with their suffixes and help texts."""
 
 import itertools
 from pathlib import Path
@@ -22,13 +22,13 @@ SOURCE_FORMATS: tuple[SourceFormat, ...] = (
     LabJsonl(),
     UniprotJson(),
 )
-"""Every source format. Formats of one suffix are tried in this order."""
+"""All source formats. Formats that share a suffix are tried in this order."""
 
 BY_NAME = {format.name: format for format in SOURCE_FORMATS}
 
 _ALL = itertools.chain.from_iterable(format.suffixes for format in SOURCE_FORMATS)
 SUFFIXES = tuple(dict.fromkeys(_ALL))
-"""How the names of source files end, without .gz."""
+"""File name endings of source files, without .gz."""
 
 _DESCRIPTIONS = [f"{each.description} ({', '.join(each.suffixes)})" for each in SOURCE_FORMATS]
 DESCRIPTION = "; ".join(_DESCRIPTIONS)
@@ -36,14 +36,14 @@ DESCRIPTION = "; ".join(_DESCRIPTIONS)
 
 
 def formats_of(path: Path) -> list[SourceFormat]:
-    """The formats that a file may have by its name, at least one.
+    """Lists the formats that match a file's name, at least one.
 
     Raises:
-      UserError: there is none.
+      UserError: no format matches.
     """
     name = path.name.removesuffix(".gz")
     found = [format for format in SOURCE_FORMATS if name.endswith(format.suffixes)]
     if not found:
         known = ", *".join(SUFFIXES)
-        raise UserError(f"{path} is of no known format; name it *{known} (or the same with .gz).")
+        raise UserError(f"{path} has an unknown format; expected *{known} (or the same with .gz).")
     return found

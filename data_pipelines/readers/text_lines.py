@@ -1,4 +1,4 @@
-"""Plain lists: one text or protein a line, plain or gzip."""
+"""Reader for plain lists, one text or protein per line, plain or gzip."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,12 +9,19 @@ from data_pipelines.readers.streams.numbered_lines import decoded, numbered_line
 
 
 def read_text_lines(path: Path) -> Iterator[Item]:
-    """Every line without outer white space, blank ones too; the id is the line's number.
+    """Yields every line without outer white space, including blank ones; the id is the line number.
 
     A line of more than `MAX_LETTERS` has a fault and no text.
 
     Raises:
-      UserError: the file is unreadable, cut off, or no UTF-8 text.
+      UserError: the file is unreadable, truncated, or not UTF-8.
+
+    Example:
+        >>> import pathlib, tempfile
+        >>> path = pathlib.Path(tempfile.mkdtemp()) / "texts.txt"
+        >>> _ = path.write_text("Binds zinc.\\nCuts DNA.\\n")
+        >>> [(item.id, item.text) for item in read_text_lines(path)]
+        [('1', 'Binds zinc.'), ('2', 'Cuts DNA.')]
     """
     with open_bytes(path) as content:
         for number, line in numbered_lines(content, path):

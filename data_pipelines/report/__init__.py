@@ -1,1 +1,1 @@
-"""The page and the figures that describe a built dataset."""
+"""The report page and figures of a built dataset."""

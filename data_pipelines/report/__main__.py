@@ -1,5 +1,7 @@
-"""Describes a built dataset: a page and figures in its folder `report`, drawn from its
-`statistics.json` alone."""
+"""Writes the report of a built dataset, a page and figures, to its folder `report`.
+
+It uses only the dataset's `statistics.json`.
+"""
 
 import argparse
 import sys
@@ -13,14 +15,14 @@ from data_pipelines.report.page import write_report
 
 @command
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Writes the report of a built dataset anew and prints its path."""
+    """Rewrites the report of a built dataset and prints its path."""
     parser = argparse.ArgumentParser(
         prog="python -m data_pipelines.report",
         epilog="Example: python -m data_pipelines.report --data_dir runs/sample/protanno",
         description=__doc__.partition("\n\n")[0],
     )
     parser.add_argument(
-        "--data_dir", type=Path, required=True, metavar="DIR", help="the dataset's folder"
+        "--data_dir", type=Path, required=True, metavar="DIR", help="folder of a built dataset"
     )
     directory = parser.parse_args(arguments).data_dir
     write_report(directory, read_statistics(directory))

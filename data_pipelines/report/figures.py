@@ -1,5 +1,6 @@
-"""Figures of a dataset's report."""
+"""Figures of a dataset report."""
 
+import itertools
 from collections.abc import Callable, Mapping
 
 import numpy as np
@@ -23,15 +24,14 @@ def shares_beside_published(
     labels: Mapping[int, str],
     axis_label: str,
 ) -> Figure:
-    """One panel a title: bars of this dataset's shares, strokes of the published ones, both
-    fractions by level."""
+    """Draws one panel per title: bars for this dataset's shares, strokes for the published ones.
+
+    Both shares are fractions by level.
+    """
     figure = Figure(figsize=(4.2 * len(panels), 3.2), layout="constrained")
     axes = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
-    levels = [
-        level
-        for level in labels
-        if any(level in own or level in published for own, published in panels.values())
-    ]
+    shown = set().union(*itertools.chain.from_iterable(panels.values()))
+    levels = [level for level in labels if level in shown]
     positions = np.arange(len(levels))
     for axis, (title, (own, published)) in zip(axes, panels.items(), strict=True):
         heights = [100 * own.get(level, 0) for level in levels]
@@ -45,8 +45,7 @@ def shares_beside_published(
             linewidth=2.5,
             label="published",
         )
-        # Each number at its own mark; side by side, so that marks of the same height do not hide
-        # one.
+        # Each number stands at its mark, side by side so that equal heights do not hide one.
         for position, height, stroke in zip(positions, heights, strokes, strict=True):
             _number(axis, position - 0.2, height, BLUE)
             _number(axis, position + 0.22, stroke, VERMILION)
@@ -68,21 +67,21 @@ def shares_beside_published(
 
 
 def _number(axis, position: float, height: float, colour: str) -> None:
-    """A number just above the height that it tells; nothing for NaN."""
+    """Writes a number just above its height; nothing for NaN."""
     if not np.isnan(height):
         style = {"textcoords": "offset points", "ha": "center", "fontsize": 7}
         text = axis.annotate(
             f"{height:.1f}", (position, height), xytext=(0, 3), color=colour, **style
         )
-        # Legible where it lies on a bar.
+        # Keep it legible on a bar.
         text.set_path_effects([withStroke(linewidth=2.5, foreground="white")])
 
 
 def length_histogram(histogram: Mapping, *, unit: str, limit: int | None = None) -> Figure:
-    """Records by length, from `edges` and `counts` of bins; as the bins differ in width, per width
-    of the first.
+    """Draws records by length from the `edges` and `counts` of bins.
 
-    The axis ends where 99 % of the records do, or after the limit, which is drawn as a line.
+    Bins differ in width, so heights are per width of the first bin. The axis ends at the 99th
+    percentile, or just beyond the limit, which is drawn as a line.
     """
     edges, counts = np.array(histogram["edges"], float), np.array(histogram["counts"], float)
     share, width = 100 * counts / counts.sum(), edges[1] - edges[0]
@@ -110,15 +109,14 @@ def length_histogram(histogram: Mapping, *, unit: str, limit: int | None = None)
 
 
 def size_histogram(sizes: Mapping) -> Figure:
-    """Clusters of similar sequences by their records, from `edges` and `counts` of bins; both
-    axes are logarithmic."""
+    """Draws clusters by size, from `edges` and `counts` of bins, with two logarithmic axes."""
     figure = Figure(figsize=(7.5, 2.8), layout="constrained")
     axis = figure.subplots()
     axis.stairs(sizes["counts"], sizes["edges"], baseline=0.5, fill=True, color=BLUE, alpha=0.75)
     axis.set_xscale("log", base=2)
     axis.set_yscale("log")
     axis.set_ylim(bottom=0.5)
-    # Sizes are whole: a tick at each edge of a bin, or at every other one, and none between.
+    # Sizes are integers: ticks at every bin edge, or at every n-th one, and no minor ticks.
     edges = list(sizes["edges"])
     axis.set_xticks(edges[:: 1 + len(edges) // MAX_TICKS], minor=False)
     axis.set_xticks([], minor=True)
@@ -131,11 +129,9 @@ def size_histogram(sizes: Mapping) -> Figure:
 
 
 def cluster_grids(records: Mapping[str, int], draws: Mapping[str, float]) -> Figure:
-    """Confidence × coverage grids of each source: its records and, where known, their share of
-    the draws in percent."""
-    sources = [
-        source for source in SOURCES if any(name.startswith(f"{source}/") for name in records)
-    ]
+    """Draws confidence × coverage grids per source: records and, if known, the share of draws."""
+    present = {name.split("/")[0] for name in records}
+    sources = [source for source in SOURCES if source in present]
     levels = sorted(
         {int(name.split("/")[1][1:]) for name in records},
         key=lambda level: level or len(records) + 9,
@@ -143,9 +139,8 @@ def cluster_grids(records: Mapping[str, int], draws: Mapping[str, float]) -> Fig
     bare = any(name.endswith("/R0") for name in records)
     coverages = COVERAGES if bare else COVERAGES[1:]
     columns = [("records", records, compact)]
-    columns += (
-        [("share of the draws (%)", draws, lambda value: f"{100 * value:.2g}")] if draws else []
-    )
+    if draws:
+        columns.append(("share of the draws (%)", draws, lambda share: f"{100 * share:.2g}"))
     figure = Figure(
         figsize=(3.9 * len(columns), 0.9 + (0.9 + 0.3 * len(levels)) * len(sources)),
         layout="constrained",
@@ -153,17 +148,13 @@ def cluster_grids(records: Mapping[str, int], draws: Mapping[str, float]) -> Fig
     axes = figure.subplots(len(sources), len(columns), squeeze=False)
     for row, source in zip(axes, sources, strict=True):
         for axis, (title, values, shown) in zip(row, columns, strict=True):
-            grid = np.array(
-                [
-                    [values.get(f"{source}/C{level}/R{coverage}", 0) for coverage in coverages]
-                    for level in levels
-                ]
-            )
+            cells = itertools.product(levels, coverages)
+            counts = [values.get(f"{source}/C{level}/R{coverage}", 0) for level, coverage in cells]
+            grid = np.reshape(counts, (len(levels), len(coverages)))
             _grid(axis, grid, largest=max(values.values()), shown=shown)
             axis.set_title(f"{source}: {title}", fontsize=10, color=INK, loc="left")
-            axis.set_xticks(
-                range(len(coverages)), [f"{coverage}/{len(PROPERTIES)}" for coverage in coverages]
-            )
+            quarters = [f"{coverage}/{len(PROPERTIES)}" for coverage in coverages]
+            axis.set_xticks(range(len(coverages)), quarters)
             axis.set_yticks(range(len(levels)), [str(level or "?") for level in levels])
     figure.supxlabel("property coverage", fontsize=10, color=INK)
     figure.supylabel("confidence", fontsize=10, color=INK)
@@ -171,8 +162,10 @@ def cluster_grids(records: Mapping[str, int], draws: Mapping[str, float]) -> Fig
 
 
 def _grid(axis, grid: np.ndarray, *, largest: float, shown: Callable[[float], str]) -> None:
-    """Shaded cells with their values in them; counts differ by orders of magnitude, so the shade
-    goes by the cube root."""
+    """Draws shaded cells with their values.
+
+    The shade follows the cube root, because counts differ by orders of magnitude.
+    """
     shades = np.cbrt(grid / (largest or 1))
     axis.imshow(shades, cmap=_SHADES, vmin=0, vmax=1, aspect="auto")
     for (row, column), value in np.ndenumerate(grid):
@@ -194,12 +187,9 @@ def _grid(axis, grid: np.ndarray, *, largest: float, shown: Callable[[float], st
 
 
 def compact(number: float) -> str:
-    """Two digits or more: 999, 1.2k, 45k, 1.2M, 251M."""
+    """Formats a number with two digits or more: 999, 1.2k, 45k, 1.2M, 251M."""
     for unit, size in (("M", 10**6), ("k", 10**3)):
         if number >= size:
-            return (
-                f"{number / size:.2g}{unit}"
-                if number < 9.5 * size
-                else f"{number / size:.0f}{unit}"
-            )
+            digits = ".2g" if number < 9.5 * size else ".0f"
+            return f"{number / size:{digits}}{unit}"
     return f"{number:.0f}"

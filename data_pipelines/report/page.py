@@ -1,4 +1,4 @@
-"""The page and the figures on a built dataset, from its statistics.json."""
+"""Writes the report page and figures of a built dataset from its statistics.json."""
 
 import re
 from collections.abc import Mapping
@@ -15,15 +15,13 @@ REPORT = "report.md"
 
 
 def write_report(directory: Path, statistics: Mapping[str, Any]) -> None:
-    """Writes `report/report.md` and its PNG figures into a dataset's folder, in place of earlier
-    ones.
+    """Writes `report/report.md` and its PNG figures to a dataset folder; replaces earlier ones.
 
-    A section whose keys `statistics` lacks, as that of an older build does, is left out, and says
-    so.
+    A section is left out, with a note, if `statistics` lacks its keys, as those of older builds do.
 
     Raises:
-      UserError: `report` holds something else than an earlier report, or as `outputs.claim`.
-      RunError: the disk does not take what is written.
+      UserError: `report` contains other files, or as in `outputs.claim`.
+      RunError: a disk error occurs while writing.
     """
     parts = {title: section(statistics, title) for title in SECTIONS}
     page = ["# ProtAnno dataset"]
@@ -42,10 +40,10 @@ def write_report(directory: Path, statistics: Mapping[str, Any]) -> None:
 
 
 def remove_report(folder: Path) -> None:
-    """Removes an earlier report: its page, and the figures that the page shows.
+    """Removes an earlier report: its page and the figures that the page shows.
 
     Raises:
-      UserError: something else lies there.
+      UserError: the folder contains other files.
     """
     page = folder / REPORT
     if folder.is_symlink() or not page.is_file():
@@ -53,20 +51,21 @@ def remove_report(folder: Path) -> None:
     shown = re.findall(r"\]\((\w+\.png)\)", page.read_text(encoding="utf-8", errors="replace"))
     if others := sorted({path.name for path in folder.iterdir()} - {REPORT, *shown}):
         raise UserError(
-            f"{folder / others[0]} is not of the report; move it away, as the report is made anew."
+            f"{folder / others[0]} does not belong to the report; move it elsewhere, because the "
+            "report is rewritten."
         )
-    # The page last: without it nobody knows whose the figures are.
+    # The page is removed last; without it the figures cannot be identified.
     for name in (*shown, REPORT):
         (folder / name).unlink(missing_ok=True)
 
 
 def section(statistics: Mapping[str, Any], title: str) -> Part:
-    """A section of the page, or why it is left out."""
+    """Builds a section of the page, or the note on why it is missing."""
     keys, make = SECTIONS[title]
     if missing := [key for key in keys if key not in statistics]:
         lacking = "`, `".join(missing)
         return Part(
-            f"Left out: {STATISTICS} lacks `{lacking}`, as the build is older or was made "
-            "without that step."
+            f"Left out: {STATISTICS} lacks `{lacking}`, because the build is older or skipped "
+            "that step."
         )
     return make(statistics)

@@ -1,1 +1,1 @@
-"""A small invented UniProt, with planted function, for demonstrations and tests."""
+"""A small synthetic UniProt with planted function, for demonstrations and tests."""

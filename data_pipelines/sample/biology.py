@@ -1,12 +1,13 @@
-"""The sample's invented biology: which residues each function, location and superfamily plants, and
-how its text is worded.
+"""The sample's invented biology: residues planted for functions, locations and superfamilies.
 
-Everything here is made up in the manner of UniProt; only the background composition is measured. A
-pattern is a string with one character a residue: a capital is that residue; `x` is free
-(background, evolves); `1` and `2` in an activity's motif are the two specificity residues of the
-protein's ligand; small letters draw once per family from a class of `CLASSES`.
+It also has the wording of their texts. Everything is made up in the style of UniProt; only the
+background composition is measured. A pattern is a string with one character per residue. A capital
+is that residue; `x` is free (background, evolves); `1` and `2` in an activity's motif are the two
+specificity residues of the protein's ligand; small letters are drawn once per family from a class
+in `CLASSES`.
 """
 
+import itertools
 from collections.abc import Sequence
 from typing import NamedTuple, TypeVar
 
@@ -23,13 +24,11 @@ BACKGROUND = {
 """Amino-acid composition of UniProtKB/Swiss-Prot in percent (its release statistics, 2023)."""
 
 CLASSES = {"h": "LLLAVIF", "b": "KR", "a": "AGS", "t": "ST", "e": "DE", "z": "ARNDQEGIKLPSTV"}
-"""Residue classes of the terminal signals: hydrophobic, basic, small, hydroxylated, acidic,
-anything common."""
+"""Residue classes of terminal signals: hydrophobic, basic, small, hydroxylated, acidic, common."""
 
 
 class Activity(NamedTuple):
-    """What a protein does: the noun of its name, ways to say it, and the motif that does it
-    (`ACT_SITE`)."""
+    """What a protein does: the noun of its name, ways to say it, and its motif (`ACT_SITE`)."""
 
     noun: str
     phrases: tuple[str, ...]
@@ -37,8 +36,7 @@ class Activity(NamedTuple):
 
 
 class Ligand(NamedTuple):
-    """What a protein needs for it: ways to say it, the binding motif (`BINDING`), and the
-    residues it puts at 1 and 2."""
+    """A cofactor: ways to say it, its binding motif (`BINDING`), and the residues at 1 and 2."""
 
     names: tuple[str, ...]
     motif: str
@@ -46,8 +44,10 @@ class Ligand(NamedTuple):
 
 
 class Location(NamedTuple):
-    """Where a protein goes: ways to say it, its signal's `FT` type and note, and the signal at
-    the N- or C-terminus."""
+    """Where a protein goes: ways to say it, the signal's `FT` type and note, and the signal itself.
+
+    The signal is at the N-terminus (`head`) or C-terminus (`tail`).
+    """
 
     names: tuple[str, ...]
     type: str
@@ -210,7 +210,7 @@ MEMBRANE_WITH_SIGNAL = (
     "Cell membrane; Single-pass type I membrane protein",
     "Cell membrane; Type I membrane protein",
 )
-"""Ways to say that a membrane protein has a signal peptide too."""
+"""Ways to say that a membrane protein also has a signal peptide."""
 
 SUPERFAMILIES = (
     Superfamily("altair", ("TIxIT", "ITxTI", "TTII")),
@@ -229,13 +229,15 @@ SUPERFAMILIES = (
 
 _HALF_MOTIFS = ("WHxW1H", "MWxMW", "CWW2C", "FWFxW", "YH1HY", "HMx2H")
 _PAIRS = ((0, 1), (2, 3), (4, 5), (0, 2), (1, 4), (3, 5), (0, 5), (1, 3))
-_ORDERS = [order for a, b in _PAIRS for order in ((a, b), (b, a))]
+_ORDERS = [*itertools.chain.from_iterable((pair, pair[::-1]) for pair in _PAIRS)]
 HALVES = {
     activity.noun: (_HALF_MOTIFS[first], _HALF_MOTIFS[second])
     for activity, (first, second) in zip(ACTIVITIES, _ORDERS, strict=False)
 }
-"""In the world where order counts, the halves of each activity's motif: most have the two of
-another in the other order."""
+"""The two halves of each activity's motif, for the world in which their order matters.
+
+Most activities have the halves of another one in reverse order.
+"""
 
 UNNAMED = "Uncharacterized protein"
 NAME_TEMPLATES = (
@@ -290,17 +292,17 @@ SIMILARITY_TEMPLATES = (
 
 
 def choose(options: Sequence[Option], rng: np.random.Generator) -> Option:
-    """One of `options`, uniformly."""
+    """Draws one of `options` uniformly."""
     return options[int(rng.integers(len(options)))]
 
 
 def capitalized(text: str) -> str:
-    """The text with a capital first letter and the rest as it is (`NADP` stays `NADP`)."""
+    """Capitalizes the first letter and keeps the rest (`NADP` stays `NADP`)."""
     return text[:1].upper() + text[1:]
 
 
 def name_text(activity: Activity, ligand: Ligand, rng: np.random.Generator) -> str:
-    """A protein name that tells activity and ligand, as in `Zinc-dependent kinase B`."""
+    """A protein name with its activity and ligand, such as `Zinc-dependent kinase B`."""
     words = {"noun": activity.noun, "ligand": ligand.names[0], "suffix": choose(NAME_SUFFIXES, rng)}
     return choose(NAME_TEMPLATES, rng).format(
         **words, Noun=capitalized(words["noun"]), Ligand=capitalized(words["ligand"])
@@ -310,8 +312,10 @@ def name_text(activity: Activity, ligand: Ligand, rng: np.random.Generator) -> s
 def function_text(
     activity: Activity, ligand: Ligand, other: Ligand | None, rng: np.random.Generator
 ) -> str:
-    """A few sentences, without the last stop, that tell activity, ligand and another ligand in
-    varied words and order."""
+    """A few sentences on activity, ligand and perhaps another ligand, in varied words and order.
+
+    The last period is missing.
+    """
     words = {
         "activity": choose(activity.phrases, rng),
         "ligand": choose(ligand.names, rng),
@@ -325,8 +329,7 @@ def function_text(
 
 
 def location_text(location: Location, other: Location | None, rng: np.random.Generator) -> str:
-    """The compartment, of a membrane protein whether it has a signal peptide too, at times with
-    a note."""
+    """The compartment, sometimes with a note; for a membrane protein, also the signal peptide."""
     name = choose(location.names if other is None else MEMBRANE_WITH_SIGNAL, rng)
     return choose(LOCATION_TEMPLATES, rng).format(
         Location=name, Remark=choose(LOCATION_REMARKS, rng)
@@ -336,6 +339,6 @@ def location_text(location: Location, other: Location | None, rng: np.random.Gen
 def similarity_text(
     superfamily: Superfamily, other: Superfamily | None, rng: np.random.Generator
 ) -> str:
-    """The sentence that names the superfamily, and one on the domain of another."""
+    """The sentence that names the superfamily, and perhaps one on the domain of another."""
     text = choose(SIMILARITY_TEMPLATES, rng).format(superfamily=superfamily.name)
     return text if other is None else f"{text}. Contains 1 {other.name} domain"

@@ -1,4 +1,4 @@
-"""Families of invented proteins: what is planted in an ancestor, and how its members diverge."""
+"""Families of synthetic proteins: what an ancestor contains, and how its members diverge."""
 
 import itertools
 from typing import NamedTuple
@@ -18,15 +18,13 @@ FEATURE_PROPERTY = {
     "MOTIF": "location",
     "SITE": "similarity",
 }
-"""`FT` type → the property whose residues it marks. The name tells the function, so the
-function's residues are its truth."""
+"""`FT` type → the property whose residues it marks; names and functions share theirs."""
 
 REPEAT_RESIDUES = 50
-"""A protein gets one copy of its function's motifs for every so many residues between its
-terminal signals."""
+"""A protein has one copy of its function's motifs per this many residues between the signals."""
 
 DIVERGENCE = (0.35, 0.60)
-"""Share of a member's free residues that were drawn anew, uniform per member."""
+"""Share of a member's free residues that are redrawn, uniform per member."""
 
 
 INDELS, INDEL_RESIDUES = 1.5, (1, 3)
@@ -39,13 +37,11 @@ TRAITS = {
     "location": biology.LOCATIONS,
     "similarity": biology.SUPERFAMILIES,
 }
-"""What may be planted, by property. All combinations are equally likely: no property tells
-another."""
+"""What can be planted, by property; combinations are equally likely, so none predicts another."""
 
 
 class Element(NamedTuple):
-    """Something planted: its `FT` type and note, its pattern, and whether the pattern is one
-    feature from end to end."""
+    """A planted element: `FT` type and note, pattern, and whether all of it is one feature."""
 
     type: str
     note: str
@@ -54,13 +50,16 @@ class Element(NamedTuple):
 
 
 class Family(NamedTuple):
-    """One similarity cluster: what is planted, and the ancestor it is planted in.
+    """One similarity cluster: what is planted, and the ancestor that contains it.
 
-    `traits` function → (activity, ligand), location → location, similarity → superfamily; `second`,
-    of some properties, what has a place of its own besides: another ligand, the location of a
-    signal peptide, another superfamily; `residues` uint8 [L] (ASCII), `owner` int [L] (index of the
-    element + 1, 0 = free), `span` bool [L] (no insertions and deletions here), `rate` float [L]
-    (how fast the site evolves, mean 1).
+    Attributes:
+      traits: function → (activity, ligand), location → location, similarity → superfamily.
+      second: for some properties a second trait with its own place: another ligand, the location of
+        a signal peptide, or another superfamily.
+      residues: uint8 [L], ASCII.
+      owner: int [L], index of the element + 1; 0 = free.
+      span: bool [L], sites without insertions and deletions.
+      rate: float [L], relative speed of evolution, mean 1.
     """
 
     cluster: str
@@ -79,7 +78,7 @@ def background(count: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def draw_length(world: World, rng: np.random.Generator) -> int:
-    """A log-normal length within the world's bounds."""
+    """Draws a log-normal length within the world's bounds."""
     median, sigma, (low, high) = world.length
     while True:
         length = int(rng.lognormal(np.log(median), sigma))
@@ -90,8 +89,10 @@ def draw_length(world: World, rng: np.random.Generator) -> int:
 def arrange(
     elements, *, head: int, length: int, tail: int, rng: np.random.Generator
 ) -> list[tuple[Element, int]]:
-    """Puts elements in the given order between the terminal signals, with random gaps: pairs of
-    element and first residue."""
+    """Places elements in order between the terminal signals, with random gaps.
+
+    Returns pairs of element and index of its first residue.
+    """
     spans = np.array([len(element.pattern) for element in elements])
     slack = length - head - tail - spans.sum()
     gaps = np.diff(np.sort(rng.integers(0, slack + 1, size=len(spans))), prepend=0)
@@ -100,20 +101,20 @@ def arrange(
 
 
 def interleave(ordered: list, unordered: list, rng: np.random.Generator) -> list:
-    """A random order of all elements that keeps the order of the first list."""
+    """Merges two lists in random order, but keeps the order of the first list."""
     slots = rng.permutation(np.repeat([True, False], [len(ordered), len(unordered)]))
-    kept, shuffled = (
-        iter(ordered),
-        iter([unordered[index] for index in rng.permutation(len(unordered))]),
-    )
+    kept = iter(ordered)
+    shuffled = iter([unordered[index] for index in rng.permutation(len(unordered))])
     return [next(kept) if slot else next(shuffled) for slot in slots]
 
 
 def plant(
     placed, length: int, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """A background of `length` residues with the elements written in: `residues`, `owner` and
-    `span` of `Family`."""
+    """Writes the elements into a random background of `length` residues.
+
+    Returns `residues`, `owner` and `span` of `Family`.
+    """
     residues, owner, span = background(length, rng), np.zeros(length, int), np.zeros(length, bool)
     residues[0], span[0] = ord("M"), True
     for index, (element, start) in enumerate(placed):
@@ -127,7 +128,7 @@ def plant(
 
 
 def draw_family(cluster: str, world: World, rng: np.random.Generator) -> Family:
-    """Draws what a family is, and its ancestor."""
+    """Draws the traits of a family and its ancestor."""
     traits = {name: biology.choose(options, rng) for name, options in TRAITS.items()}
     (activity, ligand), location, superfamily = traits.values()
     length = draw_length(world, rng)
@@ -168,21 +169,19 @@ def own_signal(location: biology.Location) -> Element:
 def active_site(
     activity: biology.Activity, ligand: biology.Ligand, world: World, rng: np.random.Generator
 ) -> Element:
-    """The motif of an activity with the specificity residues of its ligand, as it shows in this
-    world."""
+    """The motif of an activity in this world, with the specificity residues of its ligand."""
     halves = biology.HALVES[activity.noun] if world.grammar.halves else (activity.motif,)
     specific = [
         half.replace("1", ligand.specificity[0]).replace("2", ligand.specificity[1])
         for half in halves
     ]
     between = "x" * int(rng.integers(world.grammar.between + 1))
-    return Element(
-        "ACT_SITE", activity.noun, between.join(world.grammar.vary(half, rng) for half in specific)
-    )
+    motif = between.join(world.grammar.vary(half, rng) for half in specific)
+    return Element("ACT_SITE", activity.noun, motif)
 
 
 def binding_site(ligand: biology.Ligand, world: World, rng: np.random.Generator) -> Element:
-    """The motif of a ligand, as it shows in this world."""
+    """The motif of a ligand in this world."""
     return Element("BINDING", ligand.names[0], world.grammar.vary(ligand.motif, rng))
 
 
@@ -197,25 +196,28 @@ def signature(superfamily: biology.Superfamily) -> list[Element]:
 def draw_second(
     traits: dict[str, tuple], world: World, rng: np.random.Generator
 ) -> dict[str, tuple]:
-    """What a family has besides, by property: a ligand, a superfamily, or the location whose
-    signal it has too."""
+    """Draws a family's second traits: a ligand, a superfamily, or the location of a signal."""
     (_, ligand), location, superfamily = traits.values()
+    ligands = [other for other in biology.LIGANDS if other != ligand]
+    superfamilies = [other for other in biology.SUPERFAMILIES if other != superfamily]
     options = {
-        "function": [other for other in biology.LIGANDS if other != ligand],
+        "function": ligands,
         "location": [biology.SECRETED] if location == biology.CELL_MEMBRANE else [],
-        "similarity": [other for other in biology.SUPERFAMILIES if other != superfamily],
+        "similarity": superfamilies,
     }
+    # All probabilities are drawn before any choice, so that options do not shift the draws.
     drawn = {name: rng.random() < world.two_places[name] for name in options}
-    return {
-        name: biology.choose(among, rng) for name, among in options.items() if among and drawn[name]
-    }
+    second = {}
+    for name, among in options.items():
+        if among and drawn[name]:
+            second[name] = biology.choose(among, rng)
+    return second
 
 
 def fitting(
     second: dict[str, tuple], room: int, world: World, rng: np.random.Generator
 ) -> tuple[dict[str, tuple], list[Element]]:
-    """What of a family's second traits fits into so many free residues, and the elements that
-    plant it."""
+    """Keeps the second traits that fit into `room` free residues; also returns their elements."""
     kept, added = {}, []
     for name, trait in second.items():
         if name == "function":
@@ -231,10 +233,10 @@ def fitting(
 
 
 def evolve(family: Family, rng: np.random.Generator) -> tuple[str, tuple[Feature, ...]]:
-    """A diverged copy of the ancestor: its sequence and features.
+    """Returns a diverged copy of the ancestor: its sequence and features.
 
-    Outside the spans residues are deleted or, as slippage does, repeated; then free sites are
-    drawn anew.
+    Outside the spans, residues are deleted or, as in slippage, repeated. Then free sites are
+    redrawn.
     """
     copies = np.ones(len(family.residues), int)
     for site in rng.choice(np.flatnonzero(~family.span), size=rng.poisson(INDELS)):
@@ -253,14 +255,11 @@ def evolve(family: Family, rng: np.random.Generator) -> tuple[str, tuple[Feature
 
 
 def features_of(owner: np.ndarray, elements: tuple[Element, ...]) -> tuple[Feature, ...]:
-    """The runs of planted residues as 1-based, inclusive features in sequence order."""
+    """Converts the runs of planted residues to 1-based, inclusive features in sequence order."""
     edges = np.flatnonzero(np.diff(owner, prepend=0, append=0))
-    runs = [
-        (int(start), int(end))
-        for start, end in zip(edges[:-1], edges[1:], strict=True)
-        if owner[start]
-    ]
-    planted = [(elements[owner[start] - 1], start, end) for start, end in runs]
-    return tuple(
-        Feature(element.type, start + 1, end, element.note) for element, start, end in planted
-    )
+    features = []
+    for start, end in itertools.pairwise(edges.tolist()):
+        if owner[start]:
+            element = elements[owner[start] - 1]
+            features.append(Feature(element.type, start + 1, end, element.note))
+    return tuple(features)

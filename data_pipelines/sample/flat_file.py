@@ -1,5 +1,4 @@
-"""Writes records as UniProt flat-file text (the layout of 2020 and later: `ID … //`, `FT` with
-`start..end` and qualifiers)."""
+"""Writes records as UniProt flat-file text, in the layout since 2020 (`FT` with `start..end`)."""
 
 import textwrap
 from collections.abc import Iterator
@@ -45,8 +44,7 @@ _CRC_TABLE = _crc_table()
 
 
 def crc64(sequence: str) -> str:
-    """UniProt's sequence checksum: CRC-64 with the ISO 3309 polynomial (reflected, start 0), 16
-    hexadecimal digits."""
+    """UniProt's sequence checksum: CRC-64, ISO 3309 polynomial (reflected, start 0), in hex."""
     value = 0
     for byte in sequence.encode():
         value = _CRC_TABLE[(value ^ byte) & 0xFF] ^ (value >> 8)
@@ -54,8 +52,7 @@ def crc64(sequence: str) -> str:
 
 
 def molecular_weight(sequence: str) -> int:
-    """Average mass in dalton of a chain of the 20 standard residues: their sum and one water,
-    rounded."""
+    """Average mass in dalton of a chain of standard residues: their sum plus one water, rounded."""
     return round(_WATER + sum(_RESIDUE_MASS[residue] for residue in sequence))
 
 
@@ -74,32 +71,28 @@ def _organism_lines(record: Record) -> Iterator[str]:
 
 def _feature_lines(record: Record) -> Iterator[str]:
     for feature in record.features:
-        position = (
-            str(feature.start)
-            if feature.start == feature.end
-            else f"{feature.start}..{feature.end}"
-        )
+        position = f"{feature.start}..{feature.end}"
+        if feature.start == feature.end:
+            position = str(feature.start)
         yield f"FT   {feature.type:<16}{position}"
         if feature.note:
             yield f'FT                   /note="{feature.note}"'
 
 
 def _sequence_lines(sequence: str) -> Iterator[str]:
-    yield (
-        f"SQ   SEQUENCE   {len(sequence)} AA;  {molecular_weight(sequence)} MW;  "
-        f"{crc64(sequence)} CRC64;"
-    )
+    weight, checksum = molecular_weight(sequence), crc64(sequence)
+    yield f"SQ   SEQUENCE   {len(sequence)} AA;  {weight} MW;  {checksum} CRC64;"
     for start in range(0, len(sequence), 60):
         line = sequence[start : start + 60]
         yield "     " + " ".join(line[column : column + 10] for column in range(0, len(line), 10))
 
 
 def format_entry(record: Record) -> str:
-    """One entry of a UniProt flat file, `//` and line end included.
+    """Formats one entry of a UniProt flat file, including `//` and the final line break.
 
-    The properties are written as they are, evidence tags and final stop included, wrapped at spaces
-    to 80 columns. The sequence must consist of the 20 standard residues (else KeyError), notes
-    must fit their line and hold no quotation mark.
+    Properties are written as they are, with evidence tags and final period, wrapped at spaces to 80
+    columns. The sequence must consist of the 20 standard residues (otherwise KeyError). Notes must
+    fit on their line and contain no quotation marks.
     """
     label = "RecName" if record.source == "swissprot" else "SubName"
     lines = [

@@ -1,5 +1,4 @@
-"""The entries of a sample: families' members with the texts that annotators would have written,
-with gaps and mistakes."""
+"""Generates the entries of a sample: family members with annotators' texts, gaps and mistakes."""
 
 import gzip
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,23 +17,25 @@ from data_pipelines.sample.flat_file import format_entry
 from data_pipelines.sample.world import DEMO, World
 
 MAX_RECORDS = 10 * 36**3
-"""The accessions that `accession` can give."""
+"""The number of accessions that `accession` can produce."""
 
 FILES = ("questions.tsv", "clusters.tsv", "sample.dat.gz")
-"""What is written, the entries last."""
+"""The files written, entries last."""
 
 ORGANISM, TAXON = "synthetic construct", 32630
 MEMBERS = (2, 3, 4)
-"""Family sizes, uniform. Small, since a text can only be told from those of other families, not
-from its own family's."""
+"""Family sizes, uniform.
+
+They are small, because a text can only be distinguished from those of other families, not from
+those of its own family.
+"""
 
 
 class Entry(NamedTuple):
-    """A record, the family it is a member of, and what its texts state of their own properties,
-    wrong or right.
+    """A record, its family, and what its texts state about its properties, right or wrong.
 
-    `stated` and `stated_second` are like `traits` and `second` of `Family`, without what no text
-    states.
+    `stated` and `stated_second` are like `traits` and `second` of `Family`, without traits that no
+    text states.
     """
 
     family: Family
@@ -44,8 +45,7 @@ class Entry(NamedTuple):
 
 
 def quota(shares, count: int, rng: np.random.Generator) -> np.ndarray:
-    """int [count]: indices of `shares` in random order, as often as the shares say, by largest
-    remainders."""
+    """int [count]: indices of `shares` in these proportions (largest remainders), shuffled."""
     exact = np.asarray(shares) / np.sum(shares) * count
     counts = np.floor(exact).astype(int)
     counts[np.argsort(counts - exact, kind="stable")[: count - counts.sum()]] += 1
@@ -61,7 +61,7 @@ def accession(source: str, index: int) -> str:
 
 
 def evidence(source: str, existence: int, rng: np.random.Generator) -> str:
-    """The evidence tag that UniProt would attach at this existence level."""
+    """The evidence tag that UniProt would use at this existence level."""
     if source == "trembl":
         return f"{{ECO:0000256|ARBA:ARBA{rng.integers(10**7, 10**8):08d}}}"
     if existence <= 2:
@@ -70,7 +70,7 @@ def evidence(source: str, existence: int, rng: np.random.Generator) -> str:
 
 
 def other(options: Sequence, current: tuple, rng: np.random.Generator) -> tuple:
-    """One of `options` that is not `current`, uniformly."""
+    """Draws one of `options` other than `current` uniformly."""
     return biology.choose([option for option in options if option != current], rng)
 
 
@@ -84,10 +84,10 @@ def annotate(
     coverage: int,
     rng: np.random.Generator,
 ) -> Entry:
-    """A member of the family with the texts of its existence level: some missing, some of an
-    unrelated protein.
+    """Writes the texts of a family member: some missing, some copied from an unrelated protein.
 
-    Features of a property whose text is wrong are left out; those of an absent one stay.
+    How many are wrong depends on the existence level. Features of a property with a wrong text are
+    left out; features of a missing property stay.
     """
     sequence, features = evolve(family, rng)
     wrong = {name: rng.random() < world.wrong[existence] for name in TRAITS}
@@ -108,6 +108,7 @@ def annotate(
     unnamed = rng.random() < world.unnamed[existence]
     present = rng.permutation(list(texts))[: coverage - 1]
     code = accession(source, index)
+    kept = [feature for feature in features if not wrong[FEATURE_PROPERTY[feature.type]]]
     record = Record(
         accession=code,
         entry_name=f"{code}_SYNTH",
@@ -117,23 +118,18 @@ def annotate(
         organism=ORGANISM,
         taxon=TAXON,
         name=biology.UNNAMED if unnamed else biology.name_text(*stated["function"], rng),
-        features=tuple(
-            feature for feature in features if not wrong[FEATURE_PROPERTY[feature.type]]
-        ),
+        features=tuple(kept),
         **{name: texts[name] for name in present},
     )
     # The name states the function too, but never a second ligand.
-    told = set(present) if unnamed else {*present, "function"}
-    return Entry(
-        family,
-        record,
-        {name: trait for name, trait in stated.items() if name in told},
-        {name: trait for name, trait in besides.items() if name in present},
-    )
+    shown = set(present) if unnamed else {*present, "function"}
+    shown_traits = {name: trait for name, trait in stated.items() if name in shown}
+    shown_second = {name: trait for name, trait in besides.items() if name in present}
+    return Entry(family, record, shown_traits, shown_second)
 
 
 def generate(records: int, *, seed: int, world: World = DEMO) -> Iterator[Entry]:
-    """Yields `records` entries, family by family; a pure function of its arguments."""
+    """Yields `records` entries, family by family; a pure function of the arguments."""
     rng = np.random.default_rng(seed)
     sources = np.array(list(world.sources))[quota(list(world.sources.values()), records, rng)]
     existence, coverage = np.zeros(records, int), np.zeros(records, int)
@@ -156,7 +152,7 @@ def generate(records: int, *, seed: int, world: World = DEMO) -> Iterator[Entry]
 
 
 def questions_about(traits: Mapping[str, tuple], second: Mapping[str, tuple]) -> set[Answer]:
-    """The questions that traits and second traits, of all properties or some, answer."""
+    """The questions that (some of) the traits and second traits answer."""
     asked = set()
     if "function" in traits:
         activity, ligand = traits["function"]
@@ -171,8 +167,10 @@ def questions_about(traits: Mapping[str, tuple], second: Mapping[str, tuple]) ->
 
 
 def question_rows(entry: Entry) -> Iterator[str]:
-    """The lines of `questions.tsv` on an entry: what is planted or stated, and whether the text
-    says, omits or errs."""
+    """Yields an entry's lines of `questions.tsv`: planted or stated answers and what its text does.
+
+    The text `says` or `omits` a planted answer, or `errs`.
+    """
     planted = questions_about(entry.family.traits, entry.family.second)
     stated = questions_about(entry.stated, entry.stated_second)
     for answer in sorted(planted | stated):
@@ -181,11 +179,12 @@ def question_rows(entry: Entry) -> Iterator[str]:
 
 
 def write(output: Path, *, records: int, seed: int, world: World = DEMO) -> None:
-    """Writes `FILES`, of which clusters.tsv holds cluster, tab, accession, into `output`; same
-    arguments, same bytes.
+    """Writes `FILES` to `output`; the same arguments give the same bytes.
+
+    clusters.tsv has lines of cluster, tab, accession.
 
     Raises:
-      UserError: one of them is there already.
+      UserError: one of the files exists.
     """
     with (
         new_files([output / name for name in FILES]) as paths,

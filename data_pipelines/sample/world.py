@@ -1,5 +1,4 @@
-"""The worlds that a sample can be of: how many entries of which confidence, how much they say
-and err, how plain motifs are."""
+"""Parameters of samples: how many entries, with which confidence, errors and motif variation."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -11,14 +10,14 @@ NO_ERRORS = dict.fromkeys(range(1, 6), 0.0)
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Grammar:
-    """How a motif shows in a sequence.
+    """How motifs appear in sequences.
 
     Attributes:
-      substitution: probability that a residue of a motif's copy is any other.
-      gap: probability that a free residue stands behind a residue of a motif's copy.
-      halves: whether an activity is told by the order of two halves that other activities have too,
-        which k-mers cannot see.
-      between: most residues between the halves.
+      substitution: probability that a residue of a motif's copy is replaced by any residue.
+      gap: probability of a free residue after a residue of a motif's copy.
+      halves: whether activities differ by the order of two halves that other activities also have,
+        which k-mers cannot detect.
+      between: maximum number of residues between the halves.
     """
 
     substitution: float = 0.0
@@ -27,7 +26,7 @@ class Grammar:
     between: int = 0
 
     def vary(self, pattern: str, rng: np.random.Generator) -> str:
-        """A copy of a pattern as it shows: `x` stands for free residues."""
+        """A varied copy of a pattern, where `x` is a free residue."""
         copy = []
         for letter in pattern:
             copy.append("x" if rng.random() < self.substitution else letter)
@@ -38,7 +37,7 @@ class Grammar:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class World:
-    """A world.
+    """The parameters of a sample.
 
     Attributes:
       sources: shares of the sources.
@@ -46,13 +45,14 @@ class World:
       coverage: by source, shares of 1…4 present properties.
       wrong: by existence, the probability that a property (name and function as one) was
         transferred from an unrelated protein.
-      unnamed: by existence, the probability that the name says nothing.
-      two_places: by property, the probability that a family with room for it has two places of it,
-        which only the text tells apart: a second ligand, a second domain, or, of a membrane family,
-          a signal peptide before its helix.
-      length: median, spread of the logarithm, and bounds of ancestors' lengths: log-normal, redrawn
-        outside the bounds, which hold the longest signal, motifs and blocks.
-      grammar: of the motifs of activities and ligands.
+      unnamed: by existence, the probability that the name is uninformative.
+      two_places: by property, the probability that a family with enough room has two places for it,
+        which only the text distinguishes: a second ligand, a second domain, or, in a membrane
+        family, a signal peptide before the helix.
+      length: median, standard deviation of the logarithm, and bounds of the ancestors' log-normal
+        lengths. Lengths outside the bounds are redrawn; the lower bound has room for the longest
+        signal, motifs and blocks.
+      grammar: variation of the motifs of activities and ligands.
     """
 
     sources: Mapping[str, float]
@@ -67,8 +67,8 @@ class World:
 
 DEMO = World(
     sources={"swissprot": 0.7, "trembl": 0.3},
-    # Swiss-Prot as published for ProtAnno-S. TrEMBL milder than published for ProtAnno-D: the drop
-    # rules would leave 7 % of so small a TrEMBL; of this one they leave a third.
+    # Swiss-Prot as published for ProtAnno-S. TrEMBL is milder than published for ProtAnno-D: the
+    # drop rules would leave 7 % of so small a TrEMBL, but leave a third of this one.
     existence={
         "swissprot": (0.1982, 0.0980, 0.6777, 0.0229, 0.0032),
         "trembl": (0.02, 0.08, 0.45, 0.42, 0.03),
@@ -83,15 +83,14 @@ DEMO = World(
     length=(70, 0.35, (60, 220)),
     grammar=Grammar(),
 )
-"""The demo's: planted motifs that are there letter by letter."""
+"""The demo's world, whose planted motifs appear unchanged."""
 
 ORDERED = dataclasses.replace(
     DEMO,
     length=(100, 0.35, (90, 260)),
     grammar=Grammar(substitution=0.15, gap=0.15, halves=True, between=6),
 )
-"""As the demo's, but motifs have gaps and substitutions, and the order of a motif's halves tells
-activities apart."""
+"""Like DEMO, but with gaps and substitutions; activities differ by the order of motif halves."""
 
 UNIPROT = dataclasses.replace(
     DEMO,
@@ -106,11 +105,14 @@ UNIPROT = dataclasses.replace(
     },
     unnamed=NO_ERRORS | {4: 0.8},
 )
-"""Few Swiss-Prot entries among much TrEMBL, with the shares published for ProtAnno-S and
-ProtAnno-D. UniProt itself has 0.2 % of Swiss-Prot, which would be 80 of 40,000 entries."""
+"""Few Swiss-Prot and many TrEMBL entries, with the shares published for ProtAnno-S and ProtAnno-D.
+
+UniProt itself has 0.2 % Swiss-Prot, which would be 80 of 40,000 entries.
+"""
 
 MISLEADING = dataclasses.replace(UNIPROT, wrong=UNIPROT.wrong | {4: 1.0, 5: 1.0})
-"""Like `UNIPROT`, but every property of an entry of existence 4 or 5 is wrong: a positive control
-for sampling by confidence, which has to help here."""
+"""Like `UNIPROT`, but every property at existence level 4 or 5 is wrong: a positive control.
+
+Sampling by confidence has to help here."""
 
 WORLDS = {"demo": DEMO, "ordered": ORDERED, "uniprot": UNIPROT, "misleading": MISLEADING}

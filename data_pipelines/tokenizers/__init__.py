@@ -1,1 +1,1 @@
-"""Proteins and texts to token ids."""
+"""Tokenizers of proteins and texts."""

@@ -1,5 +1,4 @@
-"""ESM-2's protein tokenizer, vectorised: the same ids as Hugging Face's `EsmTokenizer` on every
-input."""
+"""ESM-2's protein tokenizer, vectorised; always gives the ids of Hugging Face's `EsmTokenizer`."""
 
 import json
 import re
@@ -17,7 +16,7 @@ VOCABULARY = (
     "<null_1>",
     "<mask>",
 )
-"""The 33 tokens in ESM-2's order; a token's id is its place."""
+"""The 33 tokens in ESM-2's order; a token's id is its index."""
 
 CLS, PAD, EOS, UNK = range(4)
 MASK = VOCABULARY.index("<mask>")
@@ -30,20 +29,22 @@ _ID_OF_BYTE[np.frombuffer(_LETTERS.encode("ascii"), np.uint8)] = [
     _IDS[letter] for letter in _LETTERS
 ]
 
-# Tokens are found anywhere in the text; what stands between two of them, up to white space, is one
-# unknown word.
-_TOKEN = "|".join(
-    [f"[{re.escape(_LETTERS)}]", *(re.escape(token) for token in VOCABULARY if len(token) > 1)]
-)
+# Tokens are found anywhere in the text. The characters between two of them, up to white space, are
+# one unknown word.
+_NAMES = [re.escape(token) for token in VOCABULARY if len(token) > 1]
+_TOKEN = "|".join([f"[{re.escape(_LETTERS)}]", *_NAMES])
 _WORD = re.compile(rf"{_TOKEN}|(?:(?!{_TOKEN})\S)+")
 
 
 def encode(sequence: str) -> Int32[np.ndarray, " n"]:
-    """<cls> tokens <eos>: one token for each residue of a plain upper-case sequence.
+    """Encodes <cls> tokens <eos>, with one token per residue of a plain upper-case sequence.
 
-    Any text is accepted, as Hugging Face does: white space separates, names of tokens such as
-    `<mask>` count as these tokens, and a run of other characters (lower case, `*`, …) becomes a
-    single <unk>.
+    Any text is accepted, as in Hugging Face: white space separates, token names such as `<mask>`
+    are these tokens, and a run of other characters (lower case, `*`, …) becomes a single <unk>.
+
+    Example:
+        >>> encode("MKV").tolist()
+        [0, 20, 15, 7, 2]
     """
     ids = (
         _ID_OF_BYTE[np.frombuffer(sequence.encode("ascii"), np.uint8)]
@@ -58,22 +59,27 @@ def encode(sequence: str) -> Int32[np.ndarray, " n"]:
 
 
 def decode(tokens: Int[np.ndarray, " n"]) -> str:
-    """The tokens' names joined, without <cls>, <pad> and <eos>: `decode(encode(s)) == s` for a
-    plain sequence s."""
+    """Joins the tokens' names, without <cls>, <pad> and <eos>.
+
+    `decode(encode(s)) == s` for a plain sequence s.
+
+    Example:
+        >>> decode(encode("MKV"))
+        'MKV'
+    """
     return "".join(VOCABULARY[token] for token in tokens if token > EOS)
 
 
 def is_residue(tokens: Int[np.ndarray, "*shape"]) -> Bool[np.ndarray, "*shape"]:
-    """Which tokens stand for residues: all but <cls>, <pad> and <eos>."""
-    # These three are the lowest ids.
+    """Which tokens are residues: all except <cls>, <pad> and <eos>."""
+    # These three have the lowest ids.
     return tokens > EOS
 
 
 def save(directory: str | Path, *, max_tokens: int | None = None) -> None:
-    """Writes vocab.txt and tokenizer_config.json, a folder that transformers loads as an
-    `EsmTokenizer`.
+    """Writes vocab.txt and tokenizer_config.json, which transformers loads as an `EsmTokenizer`.
 
-    There it truncates to `max_tokens`, if given.
+    The loaded tokenizer truncates to `max_tokens`, if given.
     """
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)

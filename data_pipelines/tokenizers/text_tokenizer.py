@@ -1,8 +1,8 @@
-"""BERT's WordPiece tokenizer for biotext: the same ids as Hugging Face's `BertTokenizer` with
-the same vocabulary."""
+"""BERT's WordPiece tokenizer for biotexts; gives the ids of Hugging Face's `BertTokenizer`."""
 
 import functools
 import hashlib
+import itertools
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,43 +19,47 @@ from data_pipelines.protanno.record import PREFIXES, PROPERTIES
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
 UNCASED = {"do_lower_case": True, "strip_accents": None, "tokenize_chinese_chars": True}
-"""How BERT normalises text, under Hugging Face's names; `strip_accents` None follows
-`do_lower_case`."""
+"""BERT's normalization, with Hugging Face's names; `strip_accents` None follows `do_lower_case`."""
 
 _CACHED_WORDS = 1 << 17
 _MAX_TOKENS = 1 << 20
 
 
 class TextSegments(NamedTuple):
-    """A record's text segments, one after the other: the full biotext, then its present
-    properties."""
+    """A record's text segments, concatenated: the full biotext, then its present properties."""
 
     tokens: Int32[np.ndarray, " T"]
     """[CLS] … [SEP] of each segment."""
     property_ids: Int32[np.ndarray, " T"]
     """0 full biotext, 1…4 the properties."""
     positions: Int32[np.ndarray, " T"]
-    """Restart at 0 in every segment."""
+    """Restart at 0 in each segment."""
     cut: int
-    """How many tokens did not fit, of the full biotext and of the properties together."""
+    """Number of tokens that did not fit, of the full biotext and all properties."""
 
 
 class TextTokenizer:
-    """WordPiece with a fixed vocabulary. Picklable; remembers the ids of words it has met.
+    """WordPiece with a fixed vocabulary. Picklable; caches the ids of words.
 
-    Attributes: `vocabulary` (tokens in the order of their ids), `normalization` (as `UNCASED`), and
-    `pad_id`, `unk_id`, `cls_id`, `sep_id`, `mask_id`.
+    Attributes:
+      vocabulary: the tokens in id order.
+      normalization: as `UNCASED`.
+      pad_id, unk_id, cls_id, sep_id, mask_id: ids of the special tokens.
+
+    Example:
+        >>> tokenizer = TextTokenizer([*SPECIAL_TOKENS, "cuts", "dna"])
+        >>> tokenizer.encode("Cuts DNA").tolist()
+        [2, 5, 6, 3]
     """
 
     def __init__(
         self, vocabulary: Sequence[str], *, normalization: Mapping[str, bool | None] = UNCASED
     ):
-        """Raises UserError where the vocabulary lacks one of BERT's special tokens, or has over
-        a million tokens."""
+        """Raises UserError if a BERT special token is missing or the vocabulary is too large."""
         if len(vocabulary) > _MAX_TOKENS:
             raise UserError(
-                f"the text vocabulary has {len(vocabulary)} tokens, more than {_MAX_TOKENS}: "
-                "give that of a BERT model"
+                f"the text vocabulary has {len(vocabulary)} tokens, more than {_MAX_TOKENS}; "
+                "use the vocabulary of a BERT model."
             )
         self.vocabulary = tuple(vocabulary)
         self.normalization = dict(normalization)
@@ -63,8 +67,8 @@ class TextTokenizer:
         missing = [token for token in SPECIAL_TOKENS if token not in ids]
         if missing:
             raise UserError(
-                f"the text vocabulary lacks {', '.join(missing)}: give the vocab.txt of an "
-                "uncased BERT model"
+                f"the text vocabulary lacks {', '.join(missing)}; "
+                "use the vocab.txt of an uncased BERT model."
             )
         self.pad_id, self.unk_id, self.cls_id, self.sep_id, self.mask_id = (
             ids[token] for token in SPECIAL_TOKENS
@@ -74,8 +78,7 @@ class TextTokenizer:
 
     @property
     def fingerprint(self) -> str:
-        """A digest of the vocabulary and its normalization, equal for tokenizers that read every
-        text alike."""
+        """A digest of the vocabulary and its normalization, equal for equivalent tokenizers."""
         return hashlib.sha256(
             json.dumps([self.vocabulary, self.normalization], sort_keys=True).encode()
         ).hexdigest()
@@ -87,29 +90,29 @@ class TextTokenizer:
 
     @classmethod
     def load(cls, path: str | Path) -> "TextTokenizer":
-        """From a vocab.txt (uncased), or a folder with tokenizer.json or vocab.txt (cased if its
-        configuration says so).
+        """Loads a vocab.txt (uncased), or a folder with tokenizer.json or vocab.txt.
 
-        Raises UserError for a missing or unreadable file and for a vocabulary that is not BERT's
-        kind.
+        A folder is cased if its configuration says so.
+
+        Raises:
+          UserError: the file is missing or unreadable, or is not a BERT vocabulary.
         """
         path = Path(path)
         try:
             return cls.load_folder(path) if path.is_dir() else cls(_read_vocabulary(path))
         except OSError as error:
             raise UserError(
-                f"no text vocabulary at {path}: give a vocab.txt, or a folder with vocab.txt "
-                "or tokenizer.json"
+                f"{path} is not a text vocabulary; "
+                "expected a vocab.txt, or a folder with vocab.txt or tokenizer.json."
             ) from error
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise UserError(
-                f"{path} holds no readable WordPiece vocabulary ({error}): give a BERT vocab.txt"
+                f"{path} is not a WordPiece vocabulary ({error}); use a BERT vocab.txt."
             ) from error
 
     @classmethod
     def load_folder(cls, folder: Path) -> "TextTokenizer":
-        """From tokenizer.json, which tells everything, else from vocab.txt with the settings of
-        tokenizer_config.json."""
+        """Loads tokenizer.json, or vocab.txt with the settings of tokenizer_config.json."""
         if (folder / "tokenizer.json").is_file():
             return cls.from_description(read_json(folder / "tokenizer.json"))
         config = folder / "tokenizer_config.json"
@@ -121,39 +124,37 @@ class TextTokenizer:
 
     @classmethod
     def from_description(cls, description: dict) -> "TextTokenizer":
-        """From the JSON of a `tokenizers.Tokenizer`; raises ValueError or KeyError unless it
-        gives the same ids."""
+        """Converts the JSON of a `tokenizers.Tokenizer`.
+
+        Raises:
+          ValueError, KeyError: the result would not give the same ids.
+        """
         model, normalizer = description["model"], description["normalizer"]
         if (model["type"], normalizer["type"]) != ("WordPiece", "BertNormalizer"):
-            raise ValueError(f"a {model['type']} model under a {normalizer['type']}")
+            raise ValueError(f"it has a {model['type']} model and a {normalizer['type']}")
         vocabulary = sorted(model["vocab"], key=model["vocab"].get)
         if [model["vocab"][token] for token in vocabulary] != list(range(len(vocabulary))):
-            raise ValueError("its ids have holes, as those of a vocabulary that repeats a token")
+            raise ValueError("its ids are not consecutive; perhaps a token is repeated")
         names = {
             "do_lower_case": "lowercase",
             "strip_accents": "strip_accents",
             "tokenize_chinese_chars": "handle_chinese_chars",
         }
-        tokenizer = cls(
-            vocabulary, normalization={key: normalizer[name] for key, name in names.items()}
-        )
-        if added := [
-            token["content"]
-            for token in description["added_tokens"]
-            if token["content"] not in SPECIAL_TOKENS
-        ]:
-            raise ValueError(f"it adds the token {added[0]!r}")
+        normalization = {key: normalizer[name] for key, name in names.items()}
+        tokenizer = cls(vocabulary, normalization=normalization)
+        added = [token["content"] for token in description["added_tokens"]]
+        if unknown := [token for token in added if token not in SPECIAL_TOKENS]:
+            raise ValueError(f"it adds the token {unknown[0]!r}")
         ours = json.loads(tokenizer._tokenizer.to_str())
         for part in ("added_tokens", "normalizer", "pre_tokenizer", "model"):
             if description[part] != ours[part]:
-                raise ValueError(f"its {part} is not that of a plain BERT")
+                raise ValueError(f"its {part} differs from a plain BERT's")
         return tokenizer
 
     def save(self, directory: str | Path, *, max_tokens: int | None = None) -> None:
-        """Writes vocab.txt and tokenizer_config.json, a folder that transformers loads as a
-        `BertTokenizer`.
+        """Writes vocab.txt and tokenizer_config.json, which transformers loads as `BertTokenizer`.
 
-        There it truncates to `max_tokens`, if given.
+        The loaded tokenizer truncates to `max_tokens`, if given.
         """
         directory = Path(directory)
         directory.mkdir(parents=True, exist_ok=True)
@@ -169,21 +170,22 @@ class TextTokenizer:
         )
 
     def encode(self, text: str, *, max_tokens: int = 512) -> Int32[np.ndarray, " T"]:
-        """[CLS] text [SEP], cut to max_tokens (at least 2) with [SEP] kept."""
+        """Encodes [CLS] text [SEP], truncated to max_tokens (at least 2) with [SEP] kept."""
         return np.array(self._segment(self._ids(text), max_tokens), np.int32)
 
     def key(self, text: str, *, max_tokens: int = 512) -> bytes:
-        """Equal for texts that nothing tells apart once they are tokens, cut to `max_tokens`:
-        case, say, or the end."""
+        """A key that is equal for texts with the same tokens after truncation to `max_tokens`.
+
+        Such texts may differ in case or at the end.
+        """
         return token_bytes(self.encode(text, max_tokens=max_tokens))
 
     def unknown_words(self, text: str) -> list[str]:
-        """The words of a text, as blanks divide it, of which the vocabulary lacks a part."""
+        """Lists the space-separated words of a text that are partly missing from the vocabulary."""
         return [word for word in text.split() if self.unk_id in self._word_ids(word)]
 
     def is_unknown(self, text: str) -> bool:
-        """Whether the vocabulary knows no word of a text but the prefix of a property, or the
-        text has no other."""
+        """Whether all words of a text, except for a property prefix, are unknown."""
         content = text
         for prefix in PREFIXES.values():
             content = content.removeprefix(f"{prefix}:")
@@ -191,32 +193,29 @@ class TextTokenizer:
 
     @property
     def prefix_tokens(self) -> tuple[int, ...]:
-        """How many tokens the prefix of each property takes, colon included, in the order of
-        `record.PROPERTIES`."""
+        """The token counts of the property prefixes with colon, as ordered in `PROPERTIES`."""
         return tuple(len(self._ids(f"{PREFIXES[name]}:")) for name in PROPERTIES)
 
     def encode_properties(self, texts: Mapping[str, str], *, max_tokens: int = 512) -> TextSegments:
-        """The full biotext and each present property as segments of their own.
+        """Encodes the full biotext and each present property as separate segments.
 
-        `texts` maps properties to `PREFIX: content` as `record.property_texts` does; the full
-        biotext is these joined by spaces. It is cut to `max_tokens`; the properties have
-        `max_tokens` together, and where they need more the longest are shortened first.
-        `max_tokens` is at least 8, a [CLS] and [SEP] for each of four properties.
+        `texts` maps properties to `PREFIX: content`, as returned by `record.property_texts`; the
+        full biotext joins them with spaces. It is truncated to `max_tokens`. All properties
+        together also have `max_tokens`; if they need more, the longest are shortened first.
+        `max_tokens` is at least 8, for [CLS] and [SEP] of four properties.
         """
-        # WordPiece never looks across a space, so the pieces of the properties are those of the
-        # full text.
+        # WordPiece never looks across a space, so the full text has the same pieces as the
+        # properties.
         contents = [self._ids(texts[name]) for name in PROPERTIES if texts.get(name)]
         present = [index for index, name in enumerate(PROPERTIES, start=1) if texts.get(name)]
         if not present:
             return TextSegments(*(np.zeros(0, np.int32) for _ in range(3)), cut=0)
-        full = [token for ids in contents for token in ids]
+        full = list(itertools.chain.from_iterable(contents))
         shares = fair_shares([len(ids) + 2 for ids in contents], max_tokens)
-        segments = [
-            self._segment(ids, share)
-            for ids, share in zip([full, *contents], [max_tokens, *shares], strict=True)
-        ]
-        lengths = np.array([len(segment) for segment in segments])
-        tokens = np.array([token for segment in segments for token in segment], np.int32)
+        limits = [max_tokens, *shares]
+        segments = list(map(self._segment, [full, *contents], limits))
+        lengths = np.array(list(map(len, segments)))
+        tokens = np.array(list(itertools.chain.from_iterable(segments)), np.int32)
         return TextSegments(
             tokens=tokens,
             property_ids=np.array([0, *present], np.int32).repeat(lengths),
@@ -229,22 +228,24 @@ class TextTokenizer:
         return [self.cls_id, *ids[: max_tokens - 2], self.sep_id]
 
     def _ids(self, text: str) -> list[int]:
-        return [token for word in text.split(" ") for token in self._word_ids(word)]
+        return list(itertools.chain.from_iterable(map(self._word_ids, text.split(" "))))
 
     def _encode_word(self, word: str) -> list[int]:
         return self._tokenizer.encode(word, add_special_tokens=False).ids
 
 
 def token_bytes(tokens: Int32[np.ndarray, " T"]) -> bytes:
-    """The ids' bytes, the same on every machine."""
+    """Converts ids to bytes that are the same on every machine."""
     return tokens.astype("<i4", copy=False).tobytes()
 
 
 def wordpiece(
     vocabulary: Mapping[str, int], *, normalization: Mapping[str, bool | None]
 ) -> Tokenizer:
-    """A `tokenizers` WordPiece with BERT's normaliser and word splitting; finds special tokens
-    by name inside a text."""
+    """Builds a `tokenizers` WordPiece with BERT's normalizer and word splitting.
+
+    It recognises special tokens by name inside a text.
+    """
     tokenizer = Tokenizer(models.WordPiece(dict(vocabulary), unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.BertNormalizer(
         clean_text=True,
@@ -258,11 +259,10 @@ def wordpiece(
 
 
 def fair_shares(lengths: Sequence[int], total: int) -> list[int]:
-    """At most `total` shared out over the lengths: the longest are shortened first, all to the same
-    level.
+    """Divides `total` among the lengths: the longest are shortened first, all to the same level.
 
-    What an even division leaves over goes to the longest. The shares never exceed the lengths, and
-    their sum is min(total, sum(lengths)).
+    The remainder of an even division goes to the longest. No share exceeds its length, and the sum
+    is min(total, sum(lengths)).
     """
     shares = [0] * len(lengths)
     for waiting, index in zip(
@@ -277,10 +277,10 @@ def fair_shares(lengths: Sequence[int], total: int) -> list[int]:
 
 def _read_vocabulary(path: Path) -> list[str]:
     if path.exists() and not path.is_file():
-        raise ValueError("it is no plain file")
+        raise ValueError("it is not a regular file")
     if path.stat().st_size > MAX_FILE_BYTES:
         raise ValueError(f"it has {path.stat().st_size} bytes")
-    # Lines end at \n only: str.splitlines would also break at characters that are tokens
+    # Lines only end at \n: str.splitlines would also split at characters that are tokens
     # themselves.
     with open(path, encoding="utf-8") as lines:
         return [line.rstrip("\n") for line in lines]

@@ -1,2 +1,1 @@
-"""From records to packed rows: sampling, masking, packing, and the pipeline that feeds the
-training loop."""
+"""Records to packed training rows: sampling, masking, packing and the input pipeline."""

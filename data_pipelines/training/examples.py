@@ -1,5 +1,4 @@
-"""One record as arrays, ready to pack: tokens, crop and masks, a pure function of (record, seed,
-draw)."""
+"""Turns a record into arrays ready to pack: tokens, crop and masks, from (record, seed, draw)."""
 
 import dataclasses
 import itertools
@@ -17,13 +16,12 @@ from data_pipelines.tokenizers.text_tokenizer import TextSegments, TextTokenizer
 from data_pipelines.training.batch import NUM_TEXT_SEGMENTS
 
 Masks = Callable[[np.ndarray, np.random.Generator], tuple[np.ndarray, np.ndarray]]
-"""(residues bool [L], rng) -> (MLM mask, segment mask), as in `masking.MASKS`."""
+"""(residues bool [L], rng) → (MLM mask, segment mask), as in `masking.MASKS`."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Example:
-    """A tokenised record. Lp protein tokens; Lt text tokens, the full biotext first, then the
-    present properties."""
+    """A tokenised record: Lp protein tokens; Lt text tokens, full biotext, then properties."""
 
     protein_tokens: Int32[np.ndarray, " Lp"]
     """<cls> residues <eos>, not masked."""
@@ -36,24 +34,24 @@ class Example:
     text_property_ids: Int32[np.ndarray, " Lt"]
     """0 full biotext, 1…4 the properties."""
     text_positions: Int32[np.ndarray, " Lt"]
-    """Restart at 0 in every segment."""
+    """Restart at 0 in each segment."""
     text_hashes: UInt32[np.ndarray, "5"]
-    """Of the tokens of the full biotext and of each property, after any cut; 0 = absent."""
+    """Hashes of the tokens of full biotext and properties, after truncation; 0 = absent."""
     sequence_hash: int
-    """32 bits, of the whole sequence before the crop; never 0."""
+    """32-bit hash of the whole sequence, before cropping; never 0."""
     noise_seed: int
-    """32 bits, for the record's Gumbel noise."""
+    """32-bit seed of the record's Gumbel noise."""
     text_cut: int
-    """How many text tokens did not fit."""
+    """Number of text tokens that did not fit."""
 
     @property
     def protein_length(self) -> int:
-        """Protein tokens, <cls> and <eos> included."""
+        """Number of protein tokens, including <cls> and <eos>."""
         return self.protein_tokens.size
 
     @property
     def text_length(self) -> int:
-        """Text tokens of all segments."""
+        """Number of text tokens in all segments."""
         return self.text_tokens.size
 
 
@@ -85,13 +83,12 @@ def encode_example(
     property_subset: float = 0.0,
     crop_ends: bool = True,
 ) -> Example:
-    """A record as drawn for training: crop, masks, noise seed and shown properties are random, from
-    (seed, draw) alone.
+    """Encodes a drawn record for training.
 
-    A record without text has no segments to reconstruct: that reads the text.
-
-    With the probability `property_subset` its text is of a `random_subset` of its properties.
-    Without `crop_ends` a crop has <cls> and <eos> only where it reaches the protein's own ends.
+    Crop, masks, noise seed and shown properties are random, from (seed, draw) alone. A record
+    without text has no segments to reconstruct, because reconstruction reads the text. With
+    probability `property_subset`, the text has a `random_subset` of the properties. Without
+    `crop_ends`, a crop has <cls> and <eos> only if it reaches the protein's own ends.
     """
     rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, draw])))
     protein = protein_example(record.sequence)
@@ -104,7 +101,7 @@ def encode_example(
     texts = property_texts(record)
     if not texts:
         segments = np.zeros_like(segments)
-    # Last, so that nothing else depends on it.
+    # Last, so that it does not affect any other random value.
     if rng.random() < property_subset:
         texts = random_subset(texts, rng)
     return dataclasses.replace(
@@ -125,9 +122,9 @@ def plain_example(
     text_tokenizer: TextTokenizer,
     max_text_tokens: int = 512,
 ) -> Example:
-    """For evaluation and inference: the whole protein, nothing masked, nothing random.
+    """Encodes a whole protein and its texts for evaluation and inference: no masks, no randomness.
 
-    `texts` maps properties to `PREFIX: content`, as `record.property_texts` does; without any
+    `texts` maps properties to `PREFIX: content`, as returned by `record.property_texts`; if empty,
     there are no text tokens.
     """
     return dataclasses.replace(
@@ -138,7 +135,7 @@ def plain_example(
 def _text_fields(
     texts: Mapping[str, str], text_tokenizer: TextTokenizer, max_text_tokens: int
 ) -> dict:
-    """The fields of an `Example` that tell of its text."""
+    """Builds the text fields of an `Example`."""
     text = text_tokenizer.encode_properties(texts, max_tokens=max_text_tokens)
     return {
         "text_tokens": text.tokens,
@@ -150,7 +147,7 @@ def _text_fields(
 
 
 def protein_example(sequence: str) -> Example:
-    """A whole protein without any text, nothing masked."""
+    """Encodes a whole protein without text and without masks."""
     tokens = protein_tokenizer.encode(sequence)
     return dataclasses.replace(
         _EMPTY_EXAMPLE,
@@ -165,7 +162,7 @@ def protein_example(sequence: str) -> Example:
 def text_example(
     text: str, *, text_tokenizer: TextTokenizer, max_text_tokens: int = 512
 ) -> Example:
-    """Any text in the place of a full biotext, without a protein."""
+    """Encodes any text in place of a full biotext, without a protein."""
     whole = text_tokenizer.encode(text, max_tokens=sys.maxsize)
     tokens = (
         whole
@@ -181,13 +178,20 @@ def text_example(
     )
 
 
+def properties_example(
+    texts: Mapping[str, str], *, text_tokenizer: TextTokenizer, max_text_tokens: int = 512
+) -> Example:
+    """The texts of properties without a protein; `texts` as for `plain_example`."""
+    fields = _text_fields(texts, text_tokenizer, max_text_tokens)
+    return dataclasses.replace(_EMPTY_EXAMPLE, **fields)
+
+
 def random_crop(
     tokens: Shaped[np.ndarray, " L"], rng: np.random.Generator, *, max_tokens: int
 ) -> Shaped[np.ndarray, " N"]:
-    """Of tokens or their indices, a uniformly drawn window of max_tokens - 2 residues between <cls>
-    and <eos>.
+    """Draws a window of max_tokens - 2 residues uniformly and keeps <cls> and <eos> around it.
 
-    Shorter proteins stay as they are.
+    The input are tokens or their indices. Shorter proteins are unchanged.
     """
     excess = tokens.size - max_tokens
     if excess <= 0:
@@ -197,27 +201,26 @@ def random_crop(
 
 
 def without_false_ends(kept: Int64[np.ndarray, " N"], length: int) -> Int64[np.ndarray, " M"]:
-    """The token indices of a crop, without those of <cls> and <eos> (0 and `length` − 1) where
-    the protein goes on."""
+    """Drops <cls> and <eos> (0, `length` − 1) from a crop's indices where the protein goes on."""
     begins = kept[1] == 1
     ends = kept[-2] == length - 2
     return kept[0 if begins else 1 : None if ends else -1]
 
 
 def random_subset(texts: Mapping[str, str], rng: np.random.Generator) -> dict[str, str]:
-    """Some of the texts but not all, each such choice as likely; a single text stays."""
+    """Draws a non-empty proper subset of the texts uniformly; a single text is kept."""
     if len(texts) < 2:
         return dict(texts)
-    # The bits of a number tell which are kept: neither none of them nor all.
+    # The bits of the number mark the kept texts; 0 and all ones are excluded.
     chosen = int(rng.integers(1, 2 ** len(texts) - 1))
     return {name: text for bit, (name, text) in enumerate(texts.items()) if chosen >> bit & 1}
 
 
 def text_hashes(text: TextSegments) -> UInt32[np.ndarray, "5"]:
-    """Hashes of the tokens of each segment, in the order of the properties' ids; 0 = absent.
+    """Hashes the tokens of each segment, in the order of the property ids; 0 = absent.
 
-    Texts that the text tower cannot tell apart have the same: those that differ in case only, or
-    beyond the cut.
+    Texts that the text tower cannot distinguish, because they differ only in case or after the
+    truncation, have equal hashes.
     """
     hashes = np.zeros(NUM_TEXT_SEGMENTS, np.uint32)
     starts = np.flatnonzero(text.positions == 0).tolist()

@@ -1,8 +1,7 @@
-"""Masks of residues, drawn per record: single residues for MLM, contiguous segments for segment
-reconstruction (BSR).
+"""Draws the residue masks of a record: single residues for MLM, segments for reconstruction (BSR).
 
-A mask is bool over the record's protein tokens; `residues` says which tokens are residues (not
-<cls>, <eos>, padding).
+A mask is bool over the record's protein tokens; `residues` marks the tokens that are residues (not
+<cls>, <eos> or padding).
 """
 
 import math
@@ -15,15 +14,14 @@ MIN_SEGMENT, MAX_SEGMENT = 5, 10
 
 
 def mlm_count(residues: Bool[np.ndarray, " L"], *, rate: float = RATE) -> int:
-    """How many residues MLM masks: `rate` of them, rounded, at least one."""
+    """The number of residues that MLM masks: a share `rate`, rounded, at least one."""
     return max(1, round(rate * np.count_nonzero(residues)))
 
 
 def draw_residues(
     candidates: Bool[np.ndarray, " L"], rng: np.random.Generator, *, count: int
 ) -> Bool[np.ndarray, " L"]:
-    """Exactly `count` of the candidates, uniformly without replacement; all of them when there
-    are fewer."""
+    """Draws `count` candidates uniformly without replacement, or all if there are fewer."""
     mask = np.zeros(candidates.size, bool)
     mask[rng.permutation(candidates.nonzero()[0])[:count]] = True
     return mask
@@ -32,8 +30,7 @@ def draw_residues(
 def mlm_mask(
     residues: Bool[np.ndarray, " L"], rng: np.random.Generator, *, rate: float = RATE
 ) -> Bool[np.ndarray, " L"]:
-    """Exactly max(1, round(rate · residues)) residues, uniformly without replacement; none of an
-    empty protein."""
+    """Draws max(1, round(rate · residues)) residues uniformly; none for an empty protein."""
     return draw_residues(residues, rng, count=mlm_count(residues, rate=rate))
 
 
@@ -45,14 +42,13 @@ def segment_mask(
     min_length: int = MIN_SEGMENT,
     max_length: int = MAX_SEGMENT,
 ) -> Bool[np.ndarray, " L"]:
-    """Disjoint contiguous segments, lengths uniform in min_length…max_length, covering at least
-    `rate` of the residues.
+    """Draws disjoint contiguous segments that cover at least a share `rate` of the residues.
 
-    Lengths are drawn independently until their sum reaches the rate; then one of all placements
-    that leave at least one residue between neighbours is drawn uniformly, so every run of the mask
-    is one whole segment. No length is ever shortened, except the last where the sequence has no
-    room for it (fewer than max_length residues): a protein of n < min_length residues is masked
-    whole. `rate` is at most 1/2.
+    Lengths are uniform in min_length…max_length and drawn independently until their sum reaches the
+    rate. The placement is uniform among those with at least one residue between neighbours, so
+    every run of the mask is one whole segment. Only the last length is shortened, if the sequence
+    has no room for it (fewer than max_length residues). A protein of n < min_length residues is
+    masked entirely. `rate` is at most 1/2.
 
     Source: the paper's static segments (5–10 residues, at least 15 % of the residues masked).
     """
@@ -69,11 +65,10 @@ def segment_mask(
     if free < 0:
         lengths[-1] += free
         free = 0
-    # The last length ended the sum, so it tends to be long: its place in the sequence must not
-    # tell.
+    # The last length completed the sum, so it tends to be long; its position must not reveal that.
     rng.shuffle(lengths)
-    # Stars and bars: choosing which of the free residues and segments are segments places them
-    # uniformly.
+    # Stars and bars: choosing which of the (free residues + segments) are segments gives a uniform
+    # placement.
     bars = np.sort(rng.permutation(free + segments)[:segments])
     starts = bars + lengths.cumsum() - lengths
     steps = np.zeros(n + 1, np.int8)
@@ -86,18 +81,17 @@ def segment_mask(
 def separate_masks(
     residues: Bool[np.ndarray, " L"], rng: np.random.Generator
 ) -> tuple[Bool[np.ndarray, " L"], Bool[np.ndarray, " L"]]:
-    """The paper's MLM and segment masks: drawn independently, for two passes of the protein
-    tower."""
+    """Draws the paper's MLM and segment masks independently, for two protein-tower passes."""
     return mlm_mask(residues, rng), segment_mask(residues, rng)
 
 
 def disjoint_masks(
     residues: Bool[np.ndarray, " L"], rng: np.random.Generator
 ) -> tuple[Bool[np.ndarray, " L"], Bool[np.ndarray, " L"]]:
-    """MLM and segment masks without a common residue, for one shared masked pass.
+    """Draws MLM and segment masks without common residues, for one shared masked pass.
 
-    MLM takes its share (of all residues) from the residues outside the segments; it gets fewer,
-    down to none, only where a short protein has no more.
+    MLM takes its share (of all residues) from the residues outside the segments. It gets fewer, or
+    none, only if a short protein has too few of them.
     """
     segments = segment_mask(residues, rng)
     return draw_residues(residues & ~segments, rng, count=mlm_count(residues)), segments
@@ -105,5 +99,4 @@ def disjoint_masks(
 
 SEPARATE, SINGLE = "separate", "single"
 MASKS = {SEPARATE: separate_masks, "shared": disjoint_masks, SINGLE: disjoint_masks}
-"""How the two masks of a record are drawn, by name: for separate masked passes, for a shared
-one, or for one pass in all."""
+"""How to draw both masks: for separate masked passes, a shared one, or one pass in total."""

@@ -1,8 +1,7 @@
-"""Packing: several records into one row of fixed shape, in both towers' inputs, the same records in
-the same slots.
+"""Packs records into rows of fixed shape, in the same slots of both towers' inputs.
 
-Training packs an endless stream with first fit over a few open rows and a state of a few integers;
-evaluation and inference pack a finite list with best fit decreasing.
+Training packs an endless stream with first fit over a few open rows; its state is a few integers.
+Evaluation and inference pack a finite list with best fit decreasing.
 """
 
 from collections.abc import Sequence
@@ -16,38 +15,39 @@ from data_pipelines.training.batch import NUM_TEXT_SEGMENTS, Batch
 from data_pipelines.training.examples import Example
 
 OPEN_ROWS = 16
-"""Rows a stream fills at once. On proteins of median 300 and rows of 2048/1536 tokens 8, 16 and 32
-leave 3.8 %, 3.2 % and 2.8 % padding; a record waits about 7 draws per open row at most, and a
-restart re-reads 3 records per open row."""
+"""Number of rows that a stream fills at once.
+
+With proteins of median length 300 and rows of 2048/1536 tokens, 8, 16 and 32 open rows leave 3.8 %,
+3.2 % and 2.8 % padding. A record waits at most about 7 draws per open row, and a restart reads 3
+records per open row again.
+"""
 
 
 def _size(example: Example) -> np.ndarray:
-    """What an example takes of a row: slots, protein tokens, text tokens."""
+    """The space an example takes in a row: slots, protein tokens, text tokens."""
     return np.array([1, example.protein_length, example.text_length])
 
 
 def _check_fits(size: np.ndarray, room: np.ndarray) -> None:
     if (size > room).any():
         raise UserError(
-            f"a record of {size[1]} protein and {size[2]} text tokens does not fit into a "
-            f"row of {room[1]} and {room[2]}: "
-            "raise batch.protein_tokens and batch.text_tokens, or crop shorter"
+            f"a record of {size[1]} protein and {size[2]} text tokens does not fit into a row of "
+            f"{room[1]} and {room[2]}; increase batch.protein_tokens and batch.text_tokens, or "
+            "crop to shorter examples."
         )
 
 
 class StreamState(NamedTuple):
-    """Where a stream stands: everything else follows, because an example is a pure function of
-    (seed, draw)."""
+    """The position of a stream; the rest follows, as examples only depend on (seed, draw)."""
 
     next_draw: int
-    """The draw that the stream reads next."""
+    """The next draw to read."""
     open_draws: tuple[tuple[int, ...], ...]
     """The draws in each open row, oldest row first, in slot order."""
 
 
 def state_to_array(state: StreamState, *, slots: int) -> np.ndarray:
-    """int64 [1 + OPEN_ROWS * slots]: the next draw, then the open rows padded with -1; one shape
-    for every state."""
+    """Encodes as int64 [1 + OPEN_ROWS * slots]: the next draw, then open rows padded with -1."""
     rows = np.full((OPEN_ROWS, slots), -1, np.int64)
     for row, draws in zip(rows, state.open_draws, strict=False):
         row[: len(draws)] = draws
@@ -56,9 +56,9 @@ def state_to_array(state: StreamState, *, slots: int) -> np.ndarray:
 
 def array_to_state(array: np.ndarray, *, slots: int) -> StreamState:
     """The inverse of `state_to_array`."""
-    rows = np.reshape(array[1:], (OPEN_ROWS, slots)).tolist()
-    draws = [tuple(draw for draw in row if draw >= 0) for row in rows]
-    return StreamState(int(array[0]), tuple(row for row in draws if row))
+    rows = np.reshape(array[1:], (OPEN_ROWS, slots))
+    drawn = [tuple(row[row >= 0].tolist()) for row in rows]
+    return StreamState(int(array[0]), tuple(filter(None, drawn)))
 
 
 class Drawn(NamedTuple):
@@ -67,12 +67,18 @@ class Drawn(NamedTuple):
     draw: int
     example: Example
     cropped: bool
-    """Whether residues of the protein were left out."""
+    """Whether residues of the protein were cropped."""
+
+
+def _draws(row: Sequence[Drawn]) -> tuple[int, ...]:
+    return tuple(drawn.draw for drawn in row)
 
 
 class RowPacker:
-    """First fit over OPEN_ROWS open rows of one stream; when a new example fits into none, the
-    oldest is closed."""
+    """First-fit packing of one stream into OPEN_ROWS open rows.
+
+    If an example fits into none, the oldest row is closed.
+    """
 
     def __init__(self, *, slots: int, protein_tokens: int, text_tokens: int):
         self._room = np.array([slots, protein_tokens, text_tokens])
@@ -82,10 +88,10 @@ class RowPacker:
     @property
     def open_draws(self) -> tuple[tuple[int, ...], ...]:
         """The draws in each open row, as in `StreamState.open_draws`."""
-        return tuple(tuple(drawn.draw for drawn in row) for row in self._rows)
+        return tuple(map(_draws, self._rows))
 
     def add(self, drawn: Drawn) -> list[Drawn] | None:
-        """Packs one example; returns the row that this closes, if any."""
+        """Packs one example; returns the row that is closed, if any."""
         size = _size(drawn.example)
         (fitting,) = np.nonzero((self._used + size <= self._room).all(axis=1))
         if not fitting.size:
@@ -95,8 +101,7 @@ class RowPacker:
         return None
 
     def open(self, row: list[Drawn]) -> list[Drawn] | None:
-        """Opens a row that holds some examples already; returns the row that this closes, if
-        any."""
+        """Opens a row with some examples; returns the row that is closed, if any."""
         used = np.sum([_size(drawn.example) for drawn in row], axis=0)
         _check_fits(used, self._room)
         self._rows.append(row)
@@ -105,7 +110,7 @@ class RowPacker:
 
 
 class Packed(NamedTuple):
-    """A finite list of examples in rows."""
+    """A finite list of examples, packed into rows."""
 
     rows: list[list[Example]]
     placement: np.ndarray
@@ -115,8 +120,7 @@ class Packed(NamedTuple):
 def pack_all(
     examples: Sequence[Example], *, slots: int, protein_tokens: int, text_tokens: int
 ) -> Packed:
-    """Best fit decreasing: longest protein first, each into the row with the least protein space
-    left that takes it."""
+    """Packs with best fit decreasing: longest protein first, into the fullest row that has room."""
     room = np.array([slots, protein_tokens, text_tokens])
     rows: list[list[Example]] = []
     used = np.empty((len(examples), 3), np.int64)
@@ -140,13 +144,13 @@ def pack_all(
 def pack_rows(
     rows: Sequence[Sequence[Example]], *, slots: int, protein_tokens: int, text_tokens: int
 ) -> Batch:
-    """The arrays of R rows of examples, slot by slot in the given order; a row may be empty. Shapes
-    as in `Batch`.
+    """Builds the arrays of R rows of examples, slot by slot in order; rows may be empty.
 
-    Text padding holds token 0, [PAD] in BERT's vocabularies; nothing attends to it or reads it.
+    Shapes are as in `Batch`. Text padding is token 0, [PAD] in BERT's vocabularies; nothing attends
+    to it or reads it.
 
     Raises:
-      UserError: a row holds more slots or tokens than it has room for.
+      UserError: a row has more examples or tokens than fit.
     """
     protein, text = (len(rows), protein_tokens), (len(rows), text_tokens)
     batch = Batch(

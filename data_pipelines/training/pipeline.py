@@ -1,10 +1,8 @@
-"""The training input pipeline: draws → records → examples → packed rows, one logical stream at a
-time, through grain.
+"""The training input pipeline: draws → records → examples → packed rows, per logical stream.
 
-The rows depend on the seed and on nothing else: stream s reads the draws s, s + streams, s + 2 ·
-streams, … and packs them by itself, so that hosts and worker processes only decide where a stream
-is computed. Every row carries the state of its stream, so that no state is kept in grain's own
-format.
+The rows depend only on the seed. Stream s reads the draws s, s + streams, s + 2 · streams, … and
+packs them independently, so hosts and worker processes only decide where a stream is computed.
+Every row carries the state of its stream, so no state is stored in grain's own format.
 """
 
 import contextlib
@@ -39,11 +37,11 @@ from data_pipelines.training.packing import (
 from data_pipelines.training.sampling import Sampler
 
 _DRAWS_AT_ONCE = 128
-"""Draws that a stream looks up in one call of the sampler."""
+"""Draws that a stream looks up per sampler call."""
 
 
 class Counts(NamedTuple):
-    """What went into rows, added up; int64 scalars."""
+    """Totals of what went into rows; int64 scalars."""
 
     records: int | np.ndarray = 0
     protein_tokens: int | np.ndarray = 0
@@ -67,15 +65,15 @@ class Row(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class StreamSource:
-    """What streams are computed from; picklable, as worker processes get a copy.
+    """The inputs of streams; picklable, because worker processes get a copy.
 
     Attributes:
       records: the training records of each cluster, by the sampler's cluster name;
         records[cluster][i] is a Record.
-      sampler: which record each draw takes; its seed is that of crops, masks and noise too.
+      sampler: selects the record of each draw; its seed also seeds crops, masks and noise.
       text_tokenizer, masks, max_protein_tokens, max_text_tokens, property_subset, crop_ends: as in
-      `encode_example`.
-      streams: how many logical streams share the draws.
+        `encode_example`.
+      streams: the number of logical streams that share the draws.
       slots, protein_tokens, text_tokens: the shape of a row.
 
     Raises:
@@ -96,7 +94,7 @@ class StreamSource:
     crop_ends: bool = True
 
     def __post_init__(self):
-        # The full biotext and the properties together may each fill max_text_tokens.
+        # The full biotext and all properties together may each fill max_text_tokens.
         longest = {
             "protein_tokens": self.max_protein_tokens,
             "text_tokens": 2 * self.max_text_tokens,
@@ -104,27 +102,26 @@ class StreamSource:
         for name, needed in longest.items():
             if (room := getattr(self, name)) < needed:
                 raise UserError(
-                    f"batch.{name} = {room} must be at least {needed}, the longest that one "
-                    "record may be"
+                    f"batch.{name}={room} is too small; the longest record needs {needed}."
                 )
 
     def start(self, stream: int) -> np.ndarray:
-        """The state of a stream that has read nothing."""
+        """The initial state of a stream."""
         return state_to_array(StreamState(next_draw=stream, open_draws=()), slots=self.slots)
 
     def records_per_row(self, rows: int = 256) -> float:
-        """How many records a row holds, as the mean of the first rows of the first stream."""
+        """Estimates the records per row as the mean over the first rows of the first stream."""
         first = itertools.islice(self.rows(0, self.start(0)), rows)
         return sum(row.counts.records for row in first) / rows
 
     def drawn_records(self, draws: np.ndarray) -> Iterator[Record]:
-        """The record of each draw."""
+        """Yields the record of each draw."""
         clusters, indices = self.sampler.draws(draws)
         for cluster, index in zip(clusters.tolist(), indices.tolist(), strict=True):
             yield self.records[self.sampler.clusters[cluster]][index]
 
     def examples(self, draws: np.ndarray) -> Iterator[Drawn]:
-        """The example of each draw."""
+        """Yields the example of each draw."""
         for draw, record in zip(draws.tolist(), self.drawn_records(draws), strict=True):
             example = encode_example(
                 record,
@@ -140,7 +137,7 @@ class StreamSource:
             yield Drawn(draw, example, cropped=len(record.sequence) + 2 > self.max_protein_tokens)
 
     def rows(self, stream: int, state: np.ndarray) -> Iterator[Row]:
-        """The endless rows of a stream from `state` on."""
+        """Yields the endless rows of a stream, starting at `state`."""
         shape = {
             "slots": self.slots,
             "protein_tokens": self.protein_tokens,
@@ -154,9 +151,9 @@ class StreamSource:
             for drawn in self.examples(first + self.streams * np.arange(_DRAWS_AT_ONCE)):
                 if closed := packer.add(drawn):
                     after = StreamState(drawn.draw + self.streams, packer.open_draws)
-                    batch = pack_rows([[drawn.example for drawn in closed]], **shape)
+                    batch = pack_rows([[each.example for each in closed]], **shape)
                     slots = np.full(self.slots, -1, np.int64)
-                    slots[: len(closed)] = [drawn.draw for drawn in closed]
+                    slots[: len(closed)] = [each.draw for each in closed]
                     yield Row(
                         batch,
                         _count(closed),
@@ -167,20 +164,20 @@ class StreamSource:
 
 
 def _count(row: Sequence[Drawn]) -> Counts:
-    return Counts(
-        records=len(row),
-        protein_tokens=sum(drawn.example.protein_length for drawn in row),
-        text_tokens=sum(drawn.example.text_length for drawn in row),
-        cropped_proteins=sum(drawn.cropped for drawn in row),
-        cut_text_tokens=sum(drawn.example.text_cut for drawn in row),
-    )
+    examples = [drawn.example for drawn in row]
+    cropped = sum(drawn.cropped for drawn in row)
+    proteins, texts, cuts = np.sum(
+        [(example.protein_length, example.text_length, example.text_cut) for example in examples],
+        axis=0,
+    ).tolist()
+    return Counts(len(row), proteins, texts, cropped_proteins=cropped, cut_text_tokens=cuts)
 
 
 class StreamRows(grain.IterDataset[Row]):
-    """The rows of some streams in turn: one of each, then the next of each.
+    """The rows of some streams in turn: one row of each stream, then the next of each.
 
-    A worker process w of n takes the streams w, w + n, …; when n divides the number of streams,
-    grain's own turn over the workers gives back this very order.
+    Worker w of n takes the streams w, w + n, … If n divides the number of streams, grain's
+    round-robin over workers restores this order.
     """
 
     def __init__(self, source: StreamSource, states: Mapping[int, np.ndarray]):
@@ -189,7 +186,7 @@ class StreamRows(grain.IterDataset[Row]):
         self._states = dict(states)
 
     def set_slice(self, sl: slice, sequential_slice: bool = False) -> None:
-        """Keeps a worker's streams. grain calls this on the worker's own copy."""
+        """Keeps only a worker's streams; grain calls this on the worker's copy."""
         del sequential_slice
         self._states = dict(list(self._states.items())[sl])
 
@@ -207,27 +204,26 @@ class _StreamRowsIterator(grain.DatasetIterator[Row]):
         return next(self._rows)
 
     def get_state(self) -> dict:
-        """Empty: every row carries its stream's state."""
+        """Empty, because every row carries its stream's state."""
         return {}
 
     def set_state(self, state: dict) -> None:
-        raise NotImplementedError("streams restart from the states that their rows carry")
+        raise NotImplementedError("streams resume from the states in their rows")
 
 
 def _prepare_worker(worker: int, workers: int) -> None:
-    """Ties a worker process to its parent: the parent alone handles signals, and its death ends
-    the worker."""
+    """Ties a worker process to its parent, which alone handles signals."""
     del worker, workers
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     follow_parent()
 
 
 class TrainPipeline:
-    """The batches of one host, without end; a context manager, or call `close`.
+    """The endless batches of one host. Use it as a context manager, or call `close`.
 
-    A global batch takes rows / streams rows of each stream, stream by stream: position p comes from
-    stream p // (rows / streams), and a host holds the positions of its own streams. The host's
-    share of step n is therefore the same for any number of hosts and workers.
+    A global batch takes rows / streams rows from each stream, ordered by stream: position p comes
+    from stream p // (rows / streams). A host holds the positions of its own streams, so the content
+    of step n is the same for any number of hosts and workers.
     """
 
     def __init__(
@@ -242,23 +238,23 @@ class TrainPipeline:
         """Starts at the beginning or at `states`.
 
         Args:
-          rows: of the global batch.
+          rows: rows of the global batch.
           local_streams: the streams of this host, ascending.
-          workers: processes that compute rows; 0 computes them in a thread of this one.
-          states: state arrays by stream, as `states()` gives them, of these streams at least.
+          workers: the number of processes that compute rows; 0 uses a thread of this process.
+          states: state arrays by stream, as returned by `states()`; at least for these streams.
 
         Raises:
-          UserError: the rows do not divide among the streams, or the host's streams among the
-            workers.
+          UserError: the number of streams does not divide the rows, or the workers do not divide
+            the host's streams.
         """
         if rows % source.streams:
             raise UserError(
-                f"batch.rows = {rows} must be a multiple of data.streams = {source.streams}"
+                f"batch.rows={rows} must be a multiple of data.streams={source.streams}."
             )
         if workers and len(local_streams) % workers:
             raise UserError(
-                f"data.workers = {workers} must divide the {len(local_streams)} streams of a host "
-                f"(data.streams = {source.streams} over the hosts)"
+                f"data.workers={workers} must divide the {len(local_streams)} streams of a host "
+                f"(data.streams={source.streams} over all hosts)."
             )
         self._stream_rows = rows // source.streams
         self._states = {
@@ -276,23 +272,21 @@ class TrainPipeline:
         return self._stream_rows * len(self._states)
 
     def next(self) -> Batch:
-        """The host's rows of the next global batch, [rows of the host, …] in each field."""
-        # The first row starts the workers.
+        """The host's rows of the next global batch; [rows of the host, …] in each field."""
+        # The first read starts the workers.
         with contextlib.nullcontext() if self._begun else started_without_signals():
             rows = list(itertools.islice(self._iterator, self._host_rows))
         self._begun = True
         self._states |= {row.stream: row.state for row in rows}
         self._counts = Counts(*np.sum([self._counts, *(row.counts for row in rows)], axis=0))
-        # Rows arrive in turns of the streams; a stable sort puts each stream's together.
+        # Rows arrive in turns of the streams; a stable sort groups them by stream.
         rows.sort(key=lambda row: row.stream)
         self._draws = np.stack([row.draws for row in rows])
-        return Batch(
-            *(np.concatenate(arrays) for arrays in zip(*(row.batch for row in rows), strict=True))
-        )
+        fields = zip(*(row.batch for row in rows), strict=True)
+        return Batch(*map(np.concatenate, fields))
 
     def states(self) -> dict[int, np.ndarray]:
-        """The state of each local stream after the batches taken so far: what a checkpoint
-        needs."""
+        """The state of each local stream after the batches so far, for a checkpoint."""
         return dict(self._states)
 
     def draws(self) -> np.ndarray:
@@ -300,11 +294,11 @@ class TrainPipeline:
         return self._draws
 
     def counts(self) -> Counts:
-        """Totals over this host's batches taken so far."""
+        """Totals over this host's batches so far."""
         return self._counts
 
     def close(self) -> None:
-        """Ends the worker processes; the pipeline gives no more batches."""
+        """Stops the worker processes; the pipeline yields no more batches."""
         self._iterator.close()
 
     def __enter__(self) -> Self:
@@ -315,15 +309,15 @@ class TrainPipeline:
 
 
 def _prefetch(dataset: StreamRows, *, workers: int, rows: int) -> grain.IterDataset[Row]:
-    """Computes up to about a batch of `rows` rows ahead, in worker processes or in a thread."""
+    """Computes about a batch of `rows` rows ahead, in worker processes or in a thread."""
     if workers == 0:
         return grain.experimental.ThreadPrefetchIterDataset(dataset, prefetch_buffer_size=rows)
-    # grain reads its settings from absl flags, which nobody has parsed outside of absl's own main.
+    # grain reads its settings from absl flags, which are only parsed in absl's own main.
     if not flags.FLAGS.is_parsed():
         flags.FLAGS.mark_as_parsed()
     start_silent_tracker()
-    # Rows travel through pipes: shared memory would outlive a killed trainer, and is small in
-    # containers.
+    # Rows travel through pipes, because shared memory would outlive a killed trainer and is small
+    # in containers.
     options = grain.experimental.DatasetOptions(min_shm_size=2**40)
     dataset = grain.experimental.WithOptionsIterDataset(dataset, options)
     return dataset.mp_prefetch(

@@ -1,13 +1,13 @@
-"""Property-driven sampling, online: which record draw i takes, as a pure function of (seed, i).
+"""Online property-driven sampling: the record of draw i is a pure function of (seed, i).
 
-A cluster holds the records of one source with one protein existence C and one property coverage R.
-Swiss-Prot is kept whole and uniform, and so are records of unknown source, which somebody chose to
-add; a TrEMBL cluster of N records has the mass C^-alpha · R^beta · N^gamma (ProtCLIP,
-property-driven sampling). Records without any text (R = 0), of whatever source, are drawn uniformly
-and have a share of their own, 0 unless configured: they serve masked language modelling alone.
+A cluster has the records of one source with the same protein existence C and property coverage R.
+Swiss-Prot is sampled in full and uniformly, and so are records of unknown source, which the user
+chose to add. A TrEMBL cluster of N records has the mass C^-alpha · R^beta · N^gamma (ProtCLIP,
+property-driven sampling). Records without text (R = 0), from any source, are drawn uniformly and
+have their own share, 0 by default; they only serve masked language modelling.
 
-Draws come in blocks with an exact quota per cluster, so any stretch of them follows the mixture
-closely and a restart costs nothing: there is no state.
+Draws come in blocks with an exact quota per cluster, so any range of draws follows the mixture
+closely. A restart is free, because there is no state.
 """
 
 import dataclasses
@@ -22,19 +22,18 @@ from data_pipelines.common.hashing import hash64
 from data_pipelines.protanno.record import PROPERTIES, SOURCES
 
 BLOCK_DRAWS = 8192
-"""Mean draws of a block. Far above the number of clusters, by which a block's size may be off."""
+"""Mean draws per block; much more than the number of clusters, the error of a block's size."""
 
 _WEIGHT_BITS = 60
 _FEISTEL_ROUNDS = 6
-# Networks over fewer than 2^6 values favour some permutations by a third.
+# Feistel networks over fewer than 2^6 values favour some permutations by a third.
 _MIN_HALF_BITS = 3
-# Domains of the seed's hashes: each use of the seed has its own.
+# Domains of the hashes of the seed: each use of the seed has its own.
 _DITHER, _ORDER, _RECORD = 1, 2, 3
 
 
 def _mix(value: np.ndarray) -> np.ndarray:
-    """The splitmix64 finaliser: a bijection of uint64 in which every input bit moves every
-    output bit."""
+    """The splitmix64 finalizer: a bijection of uint64; each input bit affects all output bits."""
     value = value + np.uint64(0x9E3779B97F4A7C15)
     value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
@@ -42,8 +41,7 @@ def _mix(value: np.ndarray) -> np.ndarray:
 
 
 def _hash(*parts: int | np.ndarray) -> np.ndarray:
-    """uint64 hash of integers or of arrays of them, broadcast; arithmetic is modulo 2^64 on
-    every machine."""
+    """Hashes integers or arrays of them (broadcast) to uint64, modulo 2^64 on every machine."""
     state = np.zeros(1, np.uint64)
     for part in parts:
         part = part.astype(np.uint64) if isinstance(part, np.ndarray) else np.uint64(part % 2**64)
@@ -52,11 +50,10 @@ def _hash(*parts: int | np.ndarray) -> np.ndarray:
 
 
 def permute(index: np.ndarray, *, size: np.ndarray, key: np.ndarray) -> np.ndarray:
-    """Element `index` of the permutation of 0…size-1 that `key` names; all three [n], the result
-    int64 [n].
+    """Returns element `index` of the permutation of 0…size-1 selected by `key`; all int64 [n].
 
-    A Feistel network over an even power of two ≥ `size`, walked along its cycle until the value
-    falls below `size`: a bijection of 0…size-1 for every key in constant memory.
+    A Feistel network over an even power of two ≥ `size` is applied until the value falls below
+    `size` (cycle walking). That gives a bijection of 0…size-1 for every key, in constant memory.
     """
     bits = np.frexp((size - 1).astype(np.float64))[1]
     half = np.maximum(_MIN_HALF_BITS, (bits + 1) // 2).astype(np.uint64)
@@ -75,16 +72,16 @@ def permute(index: np.ndarray, *, size: np.ndarray, key: np.ndarray) -> np.ndarr
 
 @dataclasses.dataclass(frozen=True)
 class Sampler:
-    """The mixture over clusters and the draws from it. Immutable, hashable, picklable.
+    """The mixture over clusters and its draws. Immutable, hashable, picklable.
 
     Attributes:
-      seed: of the draws.
-      clusters: names as in `swissprot/C1/R4`, sorted; dropped clusters stay in with weight 0.
-      sizes: records of each cluster.
-      weights: probability of each cluster in units of 2^-60: integers, so that quotas are exact on
-        every machine.
-      epoch_draws: |Swiss-Prot| + |unknown source| + Σ N · C^-alpha · R^beta over the drawn
-        clusters, and the draws without text among these, rounded: one epoch.
+      seed: seed of the draws.
+      clusters: names such as `swissprot/C1/R4`, sorted; dropped clusters have weight 0.
+      sizes: records per cluster.
+      weights: cluster probabilities in units of 2^-60; integers, so quotas are exact on every
+        machine.
+      epoch_draws: draws per epoch: |Swiss-Prot| + |unknown source| + Σ N · C^-alpha · R^beta over
+        the drawn clusters, plus the share of draws without text, rounded.
     """
 
     seed: int
@@ -95,11 +92,11 @@ class Sampler:
 
     @property
     def probabilities(self) -> np.ndarray:
-        """float64 [clusters], sums to 1."""
+        """float64 [clusters]; sums to 1."""
         return np.array([weight / sum(self.weights) for weight in self.weights])
 
     def table(self) -> list[dict[str, str | int | float]]:
-        """One row a cluster for reports: cluster, records, probability, draws in an epoch."""
+        """One row per cluster for reports: cluster, records, probability, draws per epoch."""
         columns = zip(self.clusters, self.sizes, self.probabilities, strict=True)
         return [
             {
@@ -112,11 +109,11 @@ class Sampler:
         ]
 
     def draws(self, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The records of draws `indices` (int64 [n], ≥ 0, any order): cluster index and record in
-        it, int64 [n] each.
+        """Returns the records of draws `indices` (int64 [n], ≥ 0, any order).
 
-        The k-th draw from a cluster of N records is element k mod N of a permutation of the cluster
-        that is new for every pass k div N: without replacement until the cluster is exhausted.
+        The result is the cluster index and the record index in that cluster, both int64 [n]. The
+        k-th draw from a cluster of N records is element k mod N of a permutation that is new for
+        every pass k div N. So records are drawn without replacement until the cluster is exhausted.
         """
         clusters, ordinals = np.empty_like(indices), np.empty_like(indices)
         blocks = self._blocks(indices)
@@ -130,7 +127,7 @@ class Sampler:
         return clusters, permute(ordinals % size, size=size, key=key)
 
     def _blocks(self, indices: np.ndarray) -> np.ndarray:
-        """The block of each draw. Blocks start within len(clusters) of multiples of BLOCK_DRAWS."""
+        """The block of each draw; blocks start within len(clusters) of multiples of BLOCK_DRAWS."""
         guesses = indices // BLOCK_DRAWS
         blocks = np.empty_like(indices)
         for guess in np.unique(guesses):
@@ -140,19 +137,16 @@ class Sampler:
         return blocks
 
 
-# The streams of a process stay within a few blocks of each other and pass through each block in
-# many small steps.
+# The streams of a process stay within a few blocks of each other and advance in many small steps.
 _remember = functools.lru_cache(maxsize=16)
 
 
 @_remember
 def _quotas(sampler: Sampler, block: int) -> np.ndarray:
-    """How often each cluster was drawn before `block`, int64: floor(block · BLOCK_DRAWS · p +
-    dither), exactly."""
+    """Draws per cluster before `block`, int64: floor(block · BLOCK_DRAWS · p + dither), exactly."""
     # The dither in [0, 1) spreads the first draws of rare clusters over the blocks.
-    dithers = _hash(sampler.seed, _DITHER, _name_keys(sampler.clusters)) >> np.uint64(
-        64 - _WEIGHT_BITS
-    )
+    hashes = _hash(sampler.seed, _DITHER, _name_keys(sampler.clusters))
+    dithers = hashes >> np.uint64(64 - _WEIGHT_BITS)
     pairs = zip(sampler.weights, dithers.tolist(), strict=True)
     return np.array(
         [(block * BLOCK_DRAWS * weight + dither) >> _WEIGHT_BITS for weight, dither in pairs]
@@ -161,23 +155,20 @@ def _quotas(sampler: Sampler, block: int) -> np.ndarray:
 
 @_remember
 def _block(sampler: Sampler, block: int) -> tuple[np.ndarray, np.ndarray]:
-    """Cluster of each draw of a block, and its ordinal among all draws from that cluster; int64
-    [draws] each."""
+    """The cluster of each draw in a block, and its ordinal in that cluster; int64 [draws] each."""
     before, after = _quotas(sampler, block), _quotas(sampler, block + 1)
     counts = after - before
     order = np.argsort(_hash(sampler.seed, _ORDER, block, np.arange(counts.sum())), kind="stable")
     clusters = np.repeat(np.arange(len(counts)), counts)[order]
     ordinals = np.empty_like(clusters)
-    ordinals[np.argsort(clusters, kind="stable")] = np.concatenate(
-        [np.arange(a, b) for a, b in zip(before, after, strict=True)]
-    )
+    ranges = map(np.arange, before, after)
+    ordinals[np.argsort(clusters, kind="stable")] = np.concatenate(list(ranges))
     return clusters, ordinals
 
 
 @_remember
 def _name_keys(clusters: tuple[str, ...]) -> np.ndarray:
-    """uint64 [clusters] from the names, so that a cluster's order does not depend on which
-    others exist."""
+    """uint64 [clusters] hashes of the names; a cluster's order is independent of other clusters."""
     return np.array([hash64(name) for name in clusters], np.uint64)
 
 
@@ -193,27 +184,33 @@ def make_sampler(
     sources: Mapping[str, float] | None = None,
     without_text: float = 0.0,
 ) -> Sampler:
-    """The sampler over clusters of `sizes` training records, e.g. {"swissprot/C1/R4": 1200,
-    "trembl/C3/R3": 90000}.
+    """Creates the sampler over clusters of training records.
 
     Args:
-      alpha, beta, gamma: exponents of confidence, coverage and cluster size in a TrEMBL cluster's
-        mass.
-      drop_confidence, drop_coverage: TrEMBL clusters never drawn: existence levels 0…5, coverages
-        in quarters 1…4.
-      sources: relative share of each source, e.g. {"swissprot": 1, "trembl": 1}; 0 = not drawn. Of
-        the sources that it leaves out, none is drawn if a share is above 0. Otherwise, and by
-        default, |Swiss-Prot| : |unknown source| : Σ N · C^-alpha · R^beta.
-      without_text: share of all draws that take records without text, from 0 to 1.
+      sizes: records per cluster, such as {"swissprot/C1/R4": 1200, "trembl/C3/R3": 90000}.
+      alpha, beta, gamma: exponents of confidence, coverage and size in a TrEMBL cluster's mass.
+      drop_confidence, drop_coverage: existence levels 0…5 and coverages in quarters 1…4 of TrEMBL
+        clusters that are never drawn.
+      sources: relative share of each source, such as {"swissprot": 1, "trembl": 1}; 0 = not drawn.
+        If any share is above 0, missing sources are not drawn. Otherwise, and by default, the
+        shares are |Swiss-Prot| : |unknown source| : Σ N · C^-alpha · R^beta.
+      without_text: share of the draws that take records without text, from 0 to 1.
 
     Raises:
-      UserError: nothing is left to draw, an unknown or negative share, a cluster of unknown
-        existence that is not dropped.
+      UserError: no cluster is left to draw from, a share is invalid, or a cluster of unknown
+        existence is not dropped.
+
+    Example:
+        >>> sampler = make_sampler({"swissprot/C1/R4": 3, "trembl/C4/R4": 9}, seed=0)
+        >>> dict(zip(sampler.clusters, sampler.probabilities.tolist()))
+        {'swissprot/C1/R4': 1.0, 'trembl/C4/R4': 0.0}
+        >>> clusters, records = sampler.draws(np.arange(3))
+        >>> sorted(records.tolist())
+        [0, 1, 2]
     """
     clusters = tuple(sorted(cluster for cluster, size in sizes.items() if size > 0))
     masses, epoch, bare = {}, {}, {}
-    # Decimal arithmetic is specified digit by digit; float powers differ in the last bit between C
-    # libraries.
+    # Decimal arithmetic is specified to the last digit; float powers differ between C libraries.
     with localcontext(prec=50):
         for cluster in clusters:
             source, confidence, coverage = _parse(cluster)
@@ -226,8 +223,8 @@ def make_sampler(
                 masses[cluster] = epoch[cluster] = Decimal(0)
             elif confidence == 0:
                 raise UserError(
-                    f"cluster {cluster} has no protein existence level, so C^-alpha is undefined: "
-                    "add 0 to sampling.drop_confidence"
+                    f"cluster {cluster} has no protein existence level, so C^-alpha is undefined; "
+                    "add 0 to sampling.drop_confidence."
                 )
             else:
                 factor = Decimal(confidence) ** -Decimal(alpha) * (
@@ -241,67 +238,62 @@ def make_sampler(
         for cluster, own in masses.items():
             source = _parse(cluster)[0]
             probabilities[cluster] = (1 - apart) * shares[source] * own / (mass[source] or 1)
-        weights = tuple(
-            int(round(probabilities[cluster] * 2**_WEIGHT_BITS)) for cluster in clusters
-        )
+        weights = [int(round(probabilities[cluster] * 2**_WEIGHT_BITS)) for cluster in clusters]
         described = sum(epoch[source] for source in SOURCES if shares[source])
         epoch_draws = int(round(described / (1 - apart) if apart < 1 else sum(bare.values())))
-    return Sampler(
-        seed, clusters, tuple(int(sizes[cluster]) for cluster in clusters), weights, epoch_draws
-    )
+    counts = [int(sizes[cluster]) for cluster in clusters]
+    return Sampler(seed, clusters, tuple(counts), tuple(weights), epoch_draws)
 
 
 def _parse(cluster: str) -> tuple[str, int, int]:
-    """`trembl/C3/R2` as ("trembl", 3, 2)."""
+    """Parses `trembl/C3/R2` to ("trembl", 3, 2)."""
     source, confidence, coverage = cluster.split("/")
     return source, int(confidence[1:]), int(coverage[1:])
 
 
 def _share_without_text(share: float, bare: Mapping[str, Decimal]) -> Decimal:
     if not 0 <= share <= 1:
-        raise UserError(f"sampling.without_text={share} must be from 0 to 1")
+        raise UserError(f"sampling.without_text={share} must be from 0 to 1.")
     if share and not bare:
         raise UserError(
-            f"sampling.without_text={share} and the dataset has no training records without text; "
-            "build it with some, or set sampling.without_text=0"
+            f"sampling.without_text={share}, but the dataset has no training records without text; "
+            "build it with some, or set sampling.without_text=0."
         )
     return Decimal(share)
 
 
 def _by_source(values: Mapping[str, Decimal]) -> dict[str, Decimal]:
-    return {
-        source: sum((v for c, v in values.items() if _parse(c)[0] == source), Decimal(0))
-        for source in SOURCES
-    }
+    totals = dict.fromkeys(SOURCES, Decimal(0))
+    for cluster, value in values.items():
+        totals[_parse(cluster)[0]] += value
+    return totals
 
 
 def _shares(
     epoch: Mapping[str, Decimal], sources: Mapping[str, float] | None
 ) -> dict[str, Decimal]:
-    """The share of each source, summing to 1; every share above 0 has something to draw."""
+    """The shares of the sources, normalized; each share above 0 has records to draw."""
     sources = sources or {}
     if unknown := set(sources) - set(SOURCES):
         raise UserError(
-            f"sampling.sources names {sorted(unknown)[0]!r}; expected {', '.join(SOURCES)}"
+            f"unknown source {min(unknown)!r} in sampling.sources; expected {', '.join(SOURCES)}."
         )
     unset = dict.fromkeys(epoch, Decimal(0)) if any(sources.values()) else epoch
     shares = {source: Decimal(sources.get(source, unset[source])) for source in SOURCES}
     for source, share in shares.items():
         if share < 0:
             raise UserError(
-                f"sampling.sources gives {source} the negative share {share}; make it 0 or more"
+                f"sampling.sources.{source}={share} is negative; it must be at least 0."
             )
         if share > 0 and not epoch[source]:
             raise UserError(
-                f"sampling.sources gives {source} a share, but it has no training records "
-                "that sampling.drop_confidence "
-                "and sampling.drop_coverage leave: build the dataset with them, drop less, "
-                "or remove the share"
+                f"sampling.sources.{source}={share}, but sampling.drop_confidence and "
+                "sampling.drop_coverage leave no training records of that source; build the "
+                "dataset with such records, drop less, or remove the share."
             )
     if not (total := sum(shares.values())):
         raise UserError(
-            "no cluster is left to draw from: the dataset has no training records that "
-            "sampling.drop_confidence, "
-            "sampling.drop_coverage and sampling.sources leave"
+            "no training records are left to draw; relax sampling.drop_confidence, "
+            "sampling.drop_coverage or sampling.sources, or build the dataset with more entries."
         )
     return {source: share / total for source, share in shares.items()}

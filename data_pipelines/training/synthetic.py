@@ -1,9 +1,8 @@
-"""Examples of UniProt's lengths with random content, for measuring and planning without a dataset
-or a tokenizer.
+"""Synthetic examples with UniProt's lengths and random content, for measuring without a dataset.
 
-Proteins are log-normal (median 300 residues, σ 0.6, cropped), biotexts too (median 90 tokens, σ
-0.5), with the name and each other property at 0.8; the properties' segments share the biotext's
-words.
+Protein lengths are log-normal (median 300 residues, σ 0.6, cropped), and so are biotext lengths
+(median 90 tokens, σ 0.5). Each has a name, and each other property with probability 0.8; the
+property segments share the words of the biotext.
 """
 
 from collections.abc import Iterator, Sequence
@@ -31,7 +30,7 @@ def synthetic_examples(
     text_vocab_size: int,
     passes: str,
 ) -> Iterator[Example]:
-    """Endless examples; masks as `masking.MASKS[passes]` draws them."""
+    """Yields endless examples; masks are drawn by `masking.MASKS[passes]`."""
     while True:
         residues = min(
             max_protein_tokens - 2,
@@ -40,15 +39,12 @@ def synthetic_examples(
         present = np.flatnonzero([True, *(rng.random(3) < PROPERTY_SHARE)]) + 1
         biotext = int(rng.lognormal(np.log(MEDIAN_TEXT_TOKENS), SIGMA_TEXT_TOKENS))
         biotext = int(np.clip(biotext, 3 * len(present), max_text_tokens))
-        # A property has [CLS] and [SEP] of its own; all properties together keep to the limit too.
-        words = np.diff(
-            np.linspace(
-                0, min(biotext, max_text_tokens) - 2 * len(present), len(present) + 1
-            ).astype(int)
-        )
+        # Each property has its own [CLS] and [SEP]; all properties together also obey the limit.
+        words = min(biotext, max_text_tokens) - 2 * len(present)
+        words = np.diff(np.linspace(0, words, len(present) + 1).astype(int))
         lengths = [biotext, *(words + 2).tolist()]
         inside = np.pad(np.ones(residues, bool), 1)
-        # Of a generator of their own: the records are the same whatever the masks.
+        # A separate generator, so that records do not depend on the masks.
         mlm_mask, segment_mask = MASKS[passes](inside, np.random.default_rng(rng.integers(2**32)))
         tokens = rng.integers(_FIRST_RESIDUE, _END_RESIDUES, residues + 2)
         hashes = np.zeros(5, np.uint32)
@@ -71,7 +67,7 @@ def synthetic_examples(
 def synthetic_rows(
     rows: int, *, seed: int, slots: int, protein_tokens: int, text_tokens: int, **lengths
 ) -> Sequence[Sequence[Example]]:
-    """That many rows as the training's packer fills them; `lengths` as in `synthetic_examples`."""
+    """Packs `rows` rows with the training packer; `lengths` as in `synthetic_examples`."""
     packer = RowPacker(slots=slots, protein_tokens=protein_tokens, text_tokens=text_tokens)
     closed = []
     for draw, example in enumerate(synthetic_examples(np.random.default_rng(seed), **lengths)):

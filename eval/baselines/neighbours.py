@@ -68,9 +68,11 @@ def from_hits(path: Path, splits: Splits, queries: Collection[str]) -> Neighbour
     found = {}
     for query, own in hits.items():
         ordered = sorted(own, key=lambda hit: (-hit.bits, hit.target))
-        kept = [
-            Neighbour(records[hit.target], hit.bits) for hit in ordered if hit.target in records
-        ]
+        # BLAST writes a line for each aligned stretch of a pair: the best one counts.
+        best: dict[str, float] = {}
+        for hit in ordered:
+            best.setdefault(hit.target, hit.bits)
+        kept = [Neighbour(records[name], bits) for name, bits in best.items() if name in records]
         if kept:
             found[query] = kept[:MAX_NEIGHBOURS]
     if not found:

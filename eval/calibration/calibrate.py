@@ -11,6 +11,7 @@ from jaxtyping import Bool
 
 from data_pipelines.common.atomic_write import atomic_write
 from data_pipelines.common.errors import UserError
+from data_pipelines.common.hashing import file_sha256
 from data_pipelines.common.progress import progress, tell
 from data_pipelines.protanno.clusters import HELD_OUT, VALIDATION
 from data_pipelines.protanno.dataset import ProtAnno
@@ -23,6 +24,7 @@ from eval.calibration.fitting import (
     reliability,
     why_no_table,
 )
+from eval.calibration.label_libraries import Library, read_libraries
 from eval.calibration.page import CAPTIONS, markdown, reliability_diagram
 from eval.calibration.questions import Embedded, Hits, measured_hits
 from eval.calibration.traits import Trait
@@ -36,6 +38,10 @@ ITEMS = 10_000
 """Training records at most that questions are asked among, beside the held-out ones."""
 
 
+class TooFewQuestions(UserError):
+    """No table can be fitted: the dataset is too small."""
+
+
 def calibrate_checkpoint(
     model: Model,
     dataset: ProtAnno,
@@ -45,6 +51,7 @@ def calibrate_checkpoint(
     names: str,
     split: str,
     pool: int,
+    label_files: Sequence[pathlib.Path] = (),
     provenance: Mapping,
 ) -> None:
     """Writes `calibration.json` into the checkpoint, and the report into `output`.
@@ -54,19 +61,26 @@ def calibrate_checkpoint(
       names: that the texts tell which the model is asked, as in `with_names`.
       split: that the tables are checked on.
       pool: questions of each split at most.
+      label_files: libraries of EC numbers or GO terms, which proteins are asked for too.
 
     Raises:
-      UserError: the report is of another question, or there are too few held-out records.
+      UserError: the report is of another question.
+      TooFewQuestions: there are too few held-out records.
     """
     provenance = dict(provenance) | {"fitted_on": VALIDATION, "checked_on": split, "pool": pool}
+    if label_files:
+        provenance["labels"] = {path.name: file_sha256(path) for path in label_files}
     refuse_other_report(output, provenance)
     fitted, checked = (
         fixed_pool(dataset.splits, split=name, size=pool, text_key=dataset.text_key).records
         for name in (VALIDATION, split)
     )
-    checked_tables, left_out = check_tables(model, dataset, fitted, checked, names=names)
+    libraries = read_libraries(model, label_files)
+    checked_tables, left_out = check_tables(
+        model, dataset, fitted, checked, names=names, libraries=libraries
+    )
     if not checked_tables:
-        raise UserError(
+        raise TooFewQuestions(
             f"no table can be fitted: it takes {FEWEST_QUESTIONS} held-out questions of a "
             "trait; build a larger dataset."
         )
@@ -104,6 +118,7 @@ def check_tables(
     checked: Sequence[Record],
     *,
     names: str,
+    libraries: Sequence[Library] = (),
 ) -> tuple[list[Checked], dict[str, str]]:
     """The tables that the first records are enough for, checked on the others, and why there is no
     table, by its name.
@@ -122,7 +137,7 @@ def check_tables(
     groups = groups_of(dataset, asked, is_fitted)
     tables, left_out = [], {}
     for question, trait, hits in measured_hits(
-        model, Embedded(asked, vectors[: len(asked)]), items, names=names
+        model, Embedded(asked, vectors[: len(asked)]), items, names=names, libraries=libraries
     ):
         own = hits.of(is_fitted)
         if reason := why_no_table(own):

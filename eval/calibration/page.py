@@ -39,7 +39,7 @@ Agreement is {meanings}.
 
 def markdown(checked: Sequence[Checked]) -> str:
     """The tables, how well they hold, and for which groups."""
-    meanings = {one.table.trait: one.meaning for one in checked}
+    meanings = dict.fromkeys((one.table.trait, one.meaning) for one in checked)
     rows = [_table_row(one) for one in checked]
     header = [
         "question",
@@ -66,7 +66,7 @@ def markdown(checked: Sequence[Checked]) -> str:
     ]
     return SECTION.format(
         tables=table(header, rows),
-        meanings="; ".join(f"in {trait}: {meaning}" for trait, meaning in meanings.items()),
+        meanings="; ".join(f"in {trait}: {meaning}" for trait, meaning in meanings),
         checked=table(named, held),
         groups=f"In groups:\n\n{table(named, groups)}" if groups else "",
     )

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -63,8 +63,23 @@ class Embedded(NamedTuple):
     vectors: Float[np.ndarray, "r d"]
 
 
+class Library(Protocol):
+    """Labels whose ids records state, as `label_libraries.Library`."""
+
+    trait: Trait
+    labels: Embedded
+
+    def stated(self, record: Record) -> Record:
+        """A record with all that follows from what it says."""
+
+
 def measured_hits(
-    model: Model, held_out: Embedded, items: Embedded, *, names: str
+    model: Model,
+    held_out: Embedded,
+    items: Embedded,
+    *,
+    names: str,
+    libraries: Sequence[Library] = (),
 ) -> Iterator[tuple[str, Trait, Hits]]:
     """For each kind of question and trait, the hits of the held-out records among the items; `rows`
     count held-out records.
@@ -84,6 +99,9 @@ def measured_hits(
         yield TEXT, trait, nearest(asked, items, trait, left_out=itself[asked.rows])
         if trait.name in PROPERTY:
             yield LABEL, trait, nearest(proteins, labels(model, items.records, trait), trait)
+    for library in libraries:
+        asking = proteins._replace(records=list(map(library.stated, proteins.records)))
+        yield LABEL, library.trait, nearest(asking, library.labels, library.trait)
 
 
 def embed_texts(

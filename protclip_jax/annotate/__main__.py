@@ -1,44 +1,37 @@
 """`python -m protclip_jax.annotate`: the nearest described proteins and labels of every protein of
-a file, as TSV.
+a file, as TSV, and a page that sums them up.
 
 Proteins are embedded as `python -m protclip_jax.embed` does it, in parts that a run leaves behind
 when it is stopped and the same command goes on with.
 """
 
 import argparse
-import dataclasses
 import hashlib
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import jax
 import numpy as np
 from jaxtyping import Int64
 
 from data_pipelines.common import project
-from data_pipelines.common.atomic_write import atomic_path
+from data_pipelines.common.atomic_write import atomic_path, atomic_write
 from data_pipelines.common.errors import UserError, command
 from data_pipelines.common.hashing import file_sha256
 from data_pipelines.common.plain_text import tsv_cell
 from data_pipelines.common.progress import progress, tell
+from data_pipelines.common.tables import TableWriter
 from data_pipelines.common.warned import warnings_as_sentences
 from data_pipelines.inputs.input_formats import BY_NAME
-from data_pipelines.inputs.source_options import choose_source, is_piped, spool
-from data_pipelines.inputs.survey import take_survey
+from data_pipelines.inputs.source_options import choose_source
+from protclip_jax.annotate.page import html_page
 from protclip_jax.annotate.rows import COLUMNS, annotated, described_rows
+from protclip_jax.annotate.summary import Summary
 from protclip_jax.checkpoints import metadata
-from protclip_jax.embed.__main__ import (
-    MIN_CHUNK_BATCHES,
-    MIN_CHUNK_TOKENS,
-    embed_parts,
-    publish_rejects,
-    writing,
-)
 from protclip_jax.embed.embedding_files import load_part
 from protclip_jax.embed.embedding_kinds import protein_embedder
+from protclip_jax.embed.parts import begin, embed_parts, surveyed, writing
 from protclip_jax.embed.resume import (
-    adopt_plan,
     begin_finishing,
     partial_folder,
     refuse_others,
@@ -49,10 +42,12 @@ from protclip_jax.inference.cpu_devices import MAX_CPU_DEVICES, split_cpu
 from protclip_jax.retrieval.answer import check_least
 from protclip_jax.retrieval.calibration import LEAST, Calibration, to_text
 from protclip_jax.retrieval.engine import SearchEngine
+from protclip_jax.retrieval.homology import HITS_HELP
 from protclip_jax.retrieval.index_folder import MANIFEST
 from protclip_jax.retrieval.scores import DEFINITION
 
 TOP = 3
+SUFFIXES = (".tsv", ".html")
 Rows = Int64[np.ndarray, " m"] | None
 
 
@@ -105,7 +100,15 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         help="indexes of labels made with `index --labels`, or files of labels; give GO's aspects "
         "as a library each",
     )
-    add("--output", type=Path, required=True, metavar="FILE", help="a new file named *.tsv")
+    add(
+        "--output",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="a new file named *.tsv, or "
+        "*.html for a page that sums up the table, which is written beside it",
+    )
+    add("--hits", type=Path, metavar="FILE", help=HITS_HELP)
     add("--top", type=int, default=TOP, help="hits of each aspect (default %(default)s)")
     add(
         "--min_confidence",
@@ -139,28 +142,37 @@ def check(options: argparse.Namespace) -> None:
         raise UserError(f"--top={options.top} must be at least 1.")
     if options.batch_tokens is not None and options.batch_tokens < 1:
         raise UserError(f"--batch_tokens={options.batch_tokens} must be at least 1.")
-    if options.output.suffix != ".tsv":
-        raise UserError(f"--output={options.output} must be named *.tsv.")
+    if options.output.suffix not in SUFFIXES:
+        raise UserError(f"--output={options.output} must be named *{' or *'.join(SUFFIXES)}.")
+    if options.hits and options.index is None:
+        raise UserError(f"--hits={options.hits} has hits to the proteins of --index; give that.")
 
 
-def origin(engine: SearchEngine) -> dict[str, str]:
-    """What the lines come from: checkpoint, calibration, indexes and versions, by what
+def origin(options: argparse.Namespace, engine: SearchEngine) -> dict[str, str]:
+    """What the lines come from: checkpoint, calibration, indexes, hits and versions, by what
     identifies each."""
-    opened = [*([engine.proteins] if engine.proteins else []), *engine.libraries.values()]
+    opened = engine.aspects.values()
     facts = {"checkpoint": engine.model.fingerprint, "calibration": _digest_of(engine.calibration)}
     facts |= {index.folder.name: _digest(index.folder) for index in opened}
+    facts |= {"hits": _digest(options.hits)} if options.hits else {}
     versions = {project.DISTRIBUTION: project.version()} | metadata.versions()
     return facts | dict(sorted(versions.items()))
 
 
+def asked(options: argparse.Namespace) -> dict:
+    """What is asked, beside the origin of the lines."""
+    name = Path(options.input).name
+    return {"input": name, "top": options.top, "min_confidence": options.min_confidence}
+
+
 def provenance(options: argparse.Namespace, engine: SearchEngine) -> str:
     """One line on what the file was made with: the origin of its lines, and options."""
-    facts = origin(engine) | {
+    facts = origin(options, engine) | {
         "top": str(options.top),
         "min_confidence": f"{options.min_confidence:g}",
     }
     told = "; ".join(f"{name} {fact}" for name, fact in facts.items())
-    return f"# protclip_jax.annotate of {tsv_cell(Path(options.input).name)}: {told}"
+    return tsv_cell(f"# protclip_jax.annotate of {Path(options.input).name}: {told}")
 
 
 def _digest_of(calibration: Calibration | None) -> str:
@@ -179,31 +191,78 @@ def _digest(path: Path) -> str:
     return file_sha256(path / MANIFEST if path.is_dir() else path)[:16]
 
 
+def outputs_of(output: Path) -> list[Path]:
+    """The files that are written: the table, and for a page that too, last."""
+    table = output.with_suffix(".tsv")
+    return [table] if output == table else [table, output]
+
+
 def write_table(
-    path: Path,
-    engine: SearchEngine,
-    parts: Sequence[Path],
-    options: argparse.Namespace,
-    *,
-    described: Rows,
+    path: Path, lines: Iterator[Sequence[str]], *, provenance: str, summary: Summary
 ) -> None:
-    """Writes the provenance, the header and all lines, part after part; `described` as for
-    `annotated`."""
+    """Writes the provenance, the header and all lines, which the summary counts."""
     with open(path, "w", encoding="utf-8", newline="") as file:
-        print(provenance(options, engine), file=file)
-        print(*COLUMNS, sep="\t", file=file)
-        for line in _lines(engine, parts, options, described):
-            print(*line, sep="\t", file=file)
+        print(provenance, file=file)
+        table = TableWriter(file)
+        table.writerow(COLUMNS)
+        for line in lines:
+            table.writerow(line)
+            summary.add(line)
 
 
-def _lines(
-    engine: SearchEngine, parts: Sequence[Path], options: argparse.Namespace, described: Rows
+def lines_of(
+    engine: SearchEngine, parts: Sequence[Path], options: argparse.Namespace
 ) -> Iterator[tuple[str, ...]]:
+    """The lines of all parts; raises UserError as `described_rows`."""
+    described = described_of(engine)
     for part in progress(parts, description="annotate", unit="parts"):
         found = load_part(part, "projected")
         yield from annotated(
             engine, found, top=options.top, least=options.min_confidence, described=described
         )
+
+
+def described_of(engine: SearchEngine) -> Rows:
+    """The rows of proteins that may be found (`described_rows`)."""
+    proteins = engine.proteins
+    return described_rows(proteins.items, folder=proteins.folder) if proteins else None
+
+
+def load_engine(options: argparse.Namespace) -> SearchEngine:
+    """The checkpoint and what it is asked of, with warnings as sentences.
+
+    Raises:
+      UserError: as `SearchEngine.load` and `described_rows`.
+    """
+    with warnings_as_sentences():
+        engine = SearchEngine.load(
+            options.checkpoint,
+            index=options.index,
+            labels=options.labels,
+            step=options.step,
+            hits=options.hits,
+        )
+    described_of(engine)
+    if engine.homology is not None:
+        tell(f"{options.hits}: {len(engine.homology):,} proteins have relatives in the index.")
+    return engine
+
+
+def finish(
+    options: argparse.Namespace, engine: SearchEngine, parts: Sequence[Path], folder: Path
+) -> None:
+    """Writes the table and, where one is asked for, the page, each whole or not at all."""
+    outputs = outputs_of(options.output)
+    begin_finishing(folder, outputs)
+    told, summary = provenance(options, engine), Summary(options.min_confidence)
+    table, *pages = outputs
+    partial = folder / f"{table.name}.writing"
+    with writing(table), atomic_path(table, partial=partial) as path:
+        write_table(path, lines_of(engine, parts, options), provenance=told, summary=summary)
+    for page in pages:
+        with writing(page):
+            text = html_page(summary, provenance=told.removeprefix("# "), table=table.name)
+            atomic_write(page, text, partial=folder / f"{page.name}.writing")
 
 
 @command
@@ -214,52 +273,32 @@ def main(arguments: Sequence[str] | None = None) -> None:
     split_cpu(options.cpu_devices)
     batch_tokens = options.batch_tokens or default_batch_tokens()
     source = choose_source(options)
+    outputs = outputs_of(options.output)
     rejects = options.output.with_name(f"{options.output.name}.rejects.tsv")
     with partial_folder(options.output) as folder:
-        refuse_others(folder, [options.output], [rejects])
-        with warnings_as_sentences():
-            engine = SearchEngine.load(
-                options.checkpoint, index=options.index, labels=options.labels, step=options.step
-            )
-        proteins = engine.proteins
-        described = described_rows(proteins.items, folder=proteins.folder) if proteins else None
+        refuse_others(folder, outputs, [rejects])
+        engine = load_engine(options)
         reading = protein_embedder(["projected"], engine.windows, batch_tokens)
-        if is_piped(source.path):
-            source = dataclasses.replace(source, path=spool(source.path, folder / "stdin"))
-        with writing(folder):
-            listed = folder / "rejects.tsv"
-            survey = take_survey(
-                source,
-                measure=reading.measure,
-                rejects=listed,
-                accept_doubtful=options.accept_doubtful,
-            )
-            tell(*survey.describe("protein", long_items=reading.long_items, rejects=rejects))
-            asked = {
-                "input": Path(options.input).name,
-                "top": options.top,
-                "min_confidence": options.min_confidence,
-            }
-            plan = {**origin(engine), **asked, "batch_tokens": batch_tokens, **reading.facts}
-            adopt_plan(
-                folder, plan | {"backend": jax.default_backend(), "devices": jax.device_count()}
-            )
-            publish_rejects(listed, rejected=survey.rejected, published=rejects)
+        source, survey = surveyed(
+            source,
+            reading=reading,
+            folder=folder,
+            rejects=rejects,
+            accept_doubtful=options.accept_doubtful,
+        )
+        plan = {**origin(options, engine), **asked(options), "batch_tokens": batch_tokens}
+        begin(folder, {**plan, **reading.facts}, rejected=survey.rejected, rejects=rejects)
         parts = embed_parts(
             engine.model,
             source,
             survey=survey,
             reading=reading,
             folder=folder,
-            precision="float32",
-            min_tokens=max(MIN_CHUNK_TOKENS, MIN_CHUNK_BATCHES * batch_tokens),
+            batch_tokens=batch_tokens,
         )
-        begin_finishing(folder, [options.output])
-        partial = folder / f"{options.output.name}.writing"
-        with writing(options.output), atomic_path(options.output, partial=partial) as path:
-            write_table(path, engine, parts, options, described=described)
+        finish(options, engine, parts, folder)
         remove_parts(folder)
-    tell(f"wrote {options.output}")
+    tell(f"wrote {' and '.join(map(str, outputs))}")
 
 
 if __name__ == "__main__":

@@ -9,25 +9,24 @@ import pyarrow.compute
 from jaxtyping import Float32, Int64
 
 from data_pipelines.common.errors import UserError
-from data_pipelines.common.plain_text import tsv_cell
 from protclip_jax.embed.embedding_files import Part
 from protclip_jax.retrieval.answer import (
     Answer,
     Hit,
+    alignment_cells,
     is_confident,
     is_sure,
     sureness_cells,
 )
-from protclip_jax.retrieval.engine import SearchEngine
+from protclip_jax.retrieval.engine import PROTEINS, SearchEngine
 from protclip_jax.retrieval.query import Query
 
-PROTEINS = "proteins"
-"""What the nearest described proteins are called in the column `aspect`; labels are called by
-their library."""
+NAMED = ("by", "rank", "id", "name", "gene", "organism", "existence", "evidence")
+"""Columns that name a hit; empty where none is sure enough."""
 COLUMNS = (
-    ("protein", "length", "aspect", "sure", "rank", "id", "name", "gene", "organism", "existence")
-    + ("cosine", "confidence", "low", "base_rate", "trait", "q")
-)  # fmt: skip
+    *("protein", "length", "aspect", "sure", *NAMED),
+    *("cosine", "confidence", "low", "base_rate", "trait", "q", "homolog", "identity", "evalue"),
+)
 SURE = {True: "yes", False: "no", None: "not known"}
 
 
@@ -67,29 +66,27 @@ def annotated(
       described: rows of the index of proteins that may be found.
     """
     vectors = np.asarray(part.vectors, np.float32)
-    found = found_aspects(engine, vectors, top=top, described=described)
+    found = found_aspects(engine, part.ids, vectors, top=top, described=described)
     for row, (id, length) in enumerate(zip(part.ids, part.lengths.tolist(), strict=True)):
         for aspect, answers in found.items():
-            yield from lines(
-                (tsv_cell(id), str(length), aspect), answers[row], engine=engine, least=least
-            )
+            yield from lines((id, str(length), aspect), answers[row], engine=engine, least=least)
 
 
 def found_aspects(
     engine: SearchEngine,
+    ids: Sequence[str],
     vectors: Float32[np.ndarray, "n d"],
     *,
     top: int,
     described: Int64[np.ndarray, " m"] | None,
 ) -> dict[str, list[Answer]]:
     """Aspect → the answer for each protein."""
-    queries = [Query("", "protein", ())] * len(vectors)
-    found = {}
-    if engine.proteins is not None:
-        found[PROTEINS] = engine.answers(engine.proteins, queries, vectors, top, among=described)
-    for name, library in engine.libraries.items():
-        found[name] = engine.answers(library, queries, vectors, top)
-    return found
+    queries = [Query(id, "protein", ()) for id in ids]
+    among = {PROTEINS: described}
+    return {
+        aspect: engine.answers(index, queries, vectors, top, among=among.get(aspect))
+        for aspect, index in engine.aspects.items()
+    }
 
 
 def lines(
@@ -98,7 +95,7 @@ def lines(
     """The lines of one aspect of a protein."""
     if is_confident(answer, least) is False:
         best = _cells(answer.hits[0], engine)
-        yield (*protein, SURE[False], *("",) * 6, *best[6:])
+        yield (*protein, SURE[False], *("",) * len(NAMED), *best[len(NAMED) :])
         return
     for hit in answer.hits:
         if (sure := is_sure(hit, least)) is not False:
@@ -108,5 +105,6 @@ def lines(
 def _cells(hit: Hit, engine: SearchEngine) -> tuple[str, ...]:
     is_protein = hit.length is not None
     existence = engine.proteins.items["existence"][hit.row].as_py() if is_protein else ""
-    named = (hit.rank, hit.id, hit.name, hit.gene, hit.organism, existence)
-    return (*map(tsv_cell, named), f"{hit.cosine:.6f}", *sureness_cells(hit))
+    about = (hit.id, hit.name, hit.gene, hit.organism, existence, "; ".join(hit.evidence or ()))
+    named = ("" if cell is None else str(cell) for cell in (hit.by, hit.rank, *about))
+    return (*named, f"{hit.cosine:.6f}", *sureness_cells(hit), *alignment_cells(hit))

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from data_pipelines.common.bucket import is_bucket
 from data_pipelines.common.errors import command
+from protclip_jax.checkpoints.calibration_file import left_out
 from protclip_jax.convert.checkpoint import Checkpoint, count, read_checkpoint, write_checkpoint
 from protclip_jax.convert.export import export_checkpoint
 from protclip_jax.convert.hf_folders import import_hf
@@ -172,13 +173,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parse_arguments(arguments)
     checkpoint = _read(options)
     if options.command == "to_hf":
+        if options.dtype != "float32" and checkpoint.calibration.content:
+            checkpoint = checkpoint._replace(calibration=left_out(options.dtype))
         report = _report(options, checkpoint.source["step"])
         fingerprint = export_checkpoint(
             checkpoint, options.output, dtype=options.dtype, report=report, licence=options.licence
         )
     else:
         fingerprint = write_checkpoint(checkpoint, options.output)
-    print(f"{summary(checkpoint, fingerprint)}\nwrote {options.output}", file=sys.stderr)
+    print(summary(checkpoint, fingerprint), file=sys.stderr)
+    if "text_projection" in checkpoint.params:
+        print(checkpoint.calibration.sentence, file=sys.stderr)
+    print(f"wrote {options.output}", file=sys.stderr)
 
 
 if __name__ == "__main__":

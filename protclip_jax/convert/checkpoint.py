@@ -7,11 +7,13 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
+from data_pipelines.common.atomic_write import atomic_write
 from data_pipelines.common.hashing import file_sha256
 from data_pipelines.common.json_object import read_json
 from data_pipelines.common.outputs import new_folder
 from data_pipelines.tokenizers.text_tokenizer import TextTokenizer
 from protclip_jax.checkpoints import best, metadata
+from protclip_jax.checkpoints.calibration_file import FILE, NONE, Carried, carried
 from protclip_jax.checkpoints.parameters import (
     load_params,
     params_fingerprint,
@@ -32,13 +34,14 @@ _GROUPS = ("model", "tokenizer", "masking", "loss", *_TRAINED)
 class Checkpoint(NamedTuple):
     """A model outside of a run: parameters by group as NumPy arrays, and what belongs to them.
 
-    `source` says what it was made from.
+    `source` says what it was made from, `calibration` what of it goes along.
     """
 
     params: dict
     config: dict
     text_tokenizer: TextTokenizer | None
     source: dict
+    calibration: Carried = NONE
 
 
 def converted_config(protein: Mapping | None, text: Mapping | None, **heads: int) -> dict:
@@ -83,6 +86,8 @@ def write_checkpoint(checkpoint: Checkpoint, output: pathlib.Path) -> str:
         save_params(folder, checkpoint.params)
         source = {**checkpoint.source, "fingerprint": fingerprint}
         metadata.write_metadata(folder, checkpoint.config, checkpoint.text_tokenizer, source=source)
+        if checkpoint.calibration.content:
+            atomic_write(folder / FILE, checkpoint.calibration.content)
     return fingerprint
 
 
@@ -106,7 +111,7 @@ def read_checkpoint(directory: pathlib.Path, step: str | int | None) -> Checkpoi
     source = {"kind": "params", "step": number}
     if made_from := read_json(directory / "config.json").get("source"):
         source["made_from"] = made_from
-    return Checkpoint(params, config, text_tokenizer, source)
+    return Checkpoint(params, config, text_tokenizer, source, carried(directory, number))
 
 
 def count(params: Mapping) -> dict[str, tuple[int, int]]:

@@ -10,6 +10,7 @@ import numpy as np
 from data_pipelines.common.errors import UserError
 from data_pipelines.common.outputs import new_folder
 from data_pipelines.tokenizers import protein_tokenizer
+from protclip_jax.checkpoints.calibration_file import FILE
 from protclip_jax.checkpoints.other_folders import EXPORTED
 from protclip_jax.checkpoints.parameters import params_fingerprint
 from protclip_jax.config.schema import completed
@@ -39,7 +40,8 @@ def export_checkpoint(
     The model card has the numbers of `report`, and `licence` as the hub names licences. Tokenizers
     cut inputs where the model does. Only what the checkpoint has is written. Equal checkpoints give
     equal files. Rotary inverse frequencies stay float32 in every `dtype` ('float32', 'float16' or
-    'bfloat16'): rounded, they turn far positions by the wrong angle.
+    'bfloat16'): rounded, they turn far positions by the wrong angle. The checkpoint's calibration
+    goes along where it has one; leave it out (`calibration_file.left_out`) where `dtype` rounds.
 
     Raises:
       UserError: `output` is there already and not empty, or a number is too large for `dtype`.
@@ -71,6 +73,8 @@ def export_checkpoint(
             "fingerprint": fingerprint,
         }
         _write_json(folder / EXPORTED, made_from)
+        if checkpoint.calibration.content:
+            (folder / FILE).write_text(checkpoint.calibration.content, encoding="utf-8")
         card = model_card(
             checkpoint, fingerprint=fingerprint, dtype=dtype, report=report, licence=licence
         )

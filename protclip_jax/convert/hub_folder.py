@@ -9,6 +9,7 @@ from data_pipelines.common.bucket import is_bucket
 from data_pipelines.common.disk_errors import report_disk_errors
 from data_pipelines.common.errors import UserError
 from data_pipelines.common.json_object import read_json
+from protclip_jax.checkpoints.calibration_file import carried
 from protclip_jax.checkpoints.local_copy import local_checkpoint
 from protclip_jax.checkpoints.other_folders import EXPORTED
 from protclip_jax.config import checks
@@ -73,5 +74,7 @@ def read_exported(folder: pathlib.Path) -> Checkpoint:
         },
     }
     return read._replace(
-        config=config, source={"kind": "to_hf", "made_from": source, **read.source}
+        config=config,
+        source={"kind": "to_hf", "made_from": source, **read.source},
+        calibration=carried(folder, 0),
     )

@@ -76,6 +76,8 @@ _FILES = {
     "text": "- `text/`: the text tower, a BERT (`BertModel`) without pooler, and its tokenizer",
     "heads": "- `heads.safetensors`: projections, prototypes and token heads, named as in the "
     "released PyTorch ProtCLIP",
+    "calibration": "- `calibration.json`: how often the model's hits agree with held-out questions, which "
+    "`protclip search` reads",
 }
 _TOWER_CODE = {
     "protein": """\
@@ -127,7 +129,7 @@ def model_card(
         dtype=dtype,
         licence=_licence_fields(licence),
         index=_model_index(report) if report and report.metrics else "",
-        files="\n".join(_FILES[name] for name in [*towers, *(["heads"] if has_heads else [])]),
+        files="\n".join(_FILES[name] for name in [*towers, *_others(checkpoint)]),
         code="\n".join(_TOWER_CODE[name] for name in towers) + (_HEADS_CODE if has_heads else ""),
         numbers=_numbers(report)
         if report and report.metrics
@@ -135,6 +137,15 @@ def model_card(
         fingerprint=fingerprint,
         config=json.dumps(checkpoint.config, indent=2),
     )
+
+
+def _others(checkpoint: Checkpoint) -> list[str]:
+    """The files beside the towers, by their names in `_FILES`."""
+    there = {
+        "heads": checkpoint.params.keys() >= HEAD_GROUPS,
+        "calibration": bool(checkpoint.calibration.content),
+    }
+    return [name for name, is_there in there.items() if is_there]
 
 
 def licence_file(licence: str) -> str:

@@ -49,11 +49,15 @@ def devices() -> list[Line]:
     return [("JAX", f"{len(found)} × {', '.join(kinds)} ({jax.default_backend()})")]
 
 
+def memory_bytes() -> int:
+    """The memory of this machine."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
 def resources() -> Iterator[Line]:
     """Yields cores, memory, disk and open files."""
     yield "cores", str(len(os.sched_getaffinity(0)))
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    yield "memory", f"{memory / _GIB:.1f} GiB"
+    yield "memory", f"{memory_bytes() / _GIB:.1f} GiB"
     for name, folder in (
         ("disk of this folder", Path.cwd()),
         ("temporary disk", Path(tempfile.gettempdir())),

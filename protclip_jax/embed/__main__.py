@@ -7,42 +7,30 @@ the parts are joined into OUTPUT.
 """
 
 import argparse
-import dataclasses
 import functools
 import importlib.metadata
-import os
 import sys
-import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-import jax
-import numpy as np
-
 from data_pipelines.common.atomic_write import atomic_path
-from data_pipelines.common.disk_errors import report_disk_errors
 from data_pipelines.common.errors import UserError, command
 from data_pipelines.common.progress import progress, tell
-from data_pipelines.inputs.chunks import chunks
 from data_pipelines.inputs.input_formats import BY_NAME, DESCRIPTION, TEXT_FORMATS, listed
-from data_pipelines.inputs.model_input import Source
-from data_pipelines.inputs.source_options import choose_source, is_piped, spool
-from data_pipelines.inputs.survey import Survey, take_survey
+from data_pipelines.inputs.source_options import choose_source
 from protclip_jax.checkpoints import best, metadata
 from protclip_jax.checkpoints.parameters import stored_groups
 from protclip_jax.convert.hub_folder import open_checkpoint
-from protclip_jax.embed.embedding_files import H5_SUFFIXES, WRITERS, load_part, save_part
+from protclip_jax.embed.embedding_files import H5_SUFFIXES, WRITERS, load_part
 from protclip_jax.embed.embedding_kinds import (
-    Embedder,
-    Vectors,
     choose_kinds,
     prefix_embedder,
     protein_embedder,
     text_embedder,
 )
 from protclip_jax.embed.h5_keys import H5_KEYS
+from protclip_jax.embed.parts import begin, embed_parts, surveyed, writing
 from protclip_jax.embed.resume import (
-    adopt_plan,
     begin_finishing,
     partial_folder,
     refuse_others,
@@ -57,12 +45,6 @@ from protclip_jax.inference.cpu_devices import MAX_CPU_DEVICES, split_cpu
 from protclip_jax.inference.prefixes import tell_untrained
 from protclip_jax.inference.protclip import EMBEDDING_KINDS, ProtCLIP
 from protclip_jax.inference.windows import DEFAULT_WINDOWS, POLICIES, Windows
-
-MIN_CHUNK_TOKENS, MIN_CHUNK_BATCHES = 1 << 16, 8
-"""Of a chunk, which bounds the memory, the work that a kill loses, and the share of a chunk's
-last batch that is empty."""
-
-writing = functools.partial(report_disk_errors, kept="finished parts are kept")
 
 DEFAULT_H5_KEYS = next(iter(H5_KEYS))
 
@@ -205,62 +187,6 @@ def output_paths(output: Path, kinds: Sequence[str]) -> dict[str, Path]:
     return {kind: output.with_suffix(f".{kind}{output.suffix}") for kind in kinds}
 
 
-def stored(vectors: Vectors, precision: str) -> Vectors:
-    """In the dtype of the file; raises UserError where that is too narrow."""
-    if isinstance(vectors, list):
-        return [stored(rows, precision) for rows in vectors]
-    with np.errstate(over="ignore"):
-        narrow = vectors.astype(precision, copy=False)
-    if not np.isfinite(narrow).all():
-        raise UserError(
-            f"an embedding has values that are no finite {precision}; use --precision "
-            "float32 --dtype float32."
-        )
-    return narrow
-
-
-def embed_parts(
-    model: ProtCLIP,
-    source: Source,
-    *,
-    survey: Survey,
-    reading: Embedder,
-    folder: Path,
-    precision: str,
-    min_tokens: int,
-) -> list[Path]:
-    """Embeds what is not in the folder yet; returns the part files in the order of the input."""
-    parts, items, computed, start = [], 0, 0, time.perf_counter()
-    with progress(description="embed", unit="tokens", total=survey.tokens) as bar:
-        for chunk in chunks(source, survey, measure=reading.measure, min_tokens=min_tokens):
-            part = folder / f"{len(parts):06}-{chunk.digest}.npz"
-            parts.append(part)
-            items += len(chunk.ids)
-            if part.exists():
-                bar.initial += chunk.tokens
-                bar.n += chunk.tokens
-                continue
-            embeddings = {
-                kind: stored(vectors, precision)
-                for kind, vectors in reading.embed(model, chunk.texts).items()
-            }
-            with writing(part):
-                lengths = [len(text) for text in chunk.texts]
-                save_part(
-                    part, ids=chunk.ids, lengths=lengths, embeddings=embeddings, hashes=chunk.hashes
-                )
-            bar.update(chunk.tokens)
-            computed += chunk.tokens
-    if items != survey.usable:
-        raise UserError(f"{source.path} was changed while it was read; run the same command again.")
-    seconds = time.perf_counter() - start
-    tell(
-        f"embedded: {items:,} {source.modality}s; {computed:,} tokens in {seconds:.1f} s, "
-        f"{computed / seconds:,.0f} a second."
-    )
-    return parts
-
-
 def writer_of(output: Path, h5_keys: str | None) -> Callable:
     """What writes an output: one of `WRITERS`, in HDF5 with the names that were asked for.
 
@@ -299,15 +225,6 @@ def join_parts(
             write(partial, loaded, facts={**facts, "kind": kind})
 
 
-def publish_rejects(listed: Path, *, rejected: int, published: Path) -> None:
-    """Puts the list of what was rejected beside the output; without any, removes that of an
-    earlier run."""
-    if rejected:
-        os.replace(listed, published)
-    else:
-        published.unlink(missing_ok=True)
-
-
 @command
 def main(arguments: Sequence[str] | None = None) -> None:
     """Surveys the input, embeds it part by part, and joins the parts."""
@@ -336,16 +253,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     rejects = options.output.with_name(f"{options.output.name}.rejects.tsv")
     with partial_folder(options.output) as folder:
         refuse_others(folder, list(outputs.values()), [rejects])
-        if is_piped(source.path):
-            source = dataclasses.replace(source, path=spool(source.path, folder / "stdin"))
-        with writing(folder):
-            survey = take_survey(
-                source,
-                measure=reading.measure,
-                rejects=folder / "rejects.tsv",
-                accept_doubtful=options.accept_doubtful,
-            )
-        tell(*survey.describe(source.modality, long_items=reading.long_items, rejects=rejects))
+        source, survey = surveyed(
+            source,
+            reading=reading,
+            folder=folder,
+            rejects=rejects,
+            accept_doubtful=options.accept_doubtful,
+        )
         tell(f"embedding: {', '.join(kinds)}, into {', '.join(map(str, outputs.values()))}.")
 
         model = ProtCLIP.load(options.checkpoint, step=step, dtype=options.dtype)
@@ -355,29 +269,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
             "dtype": options.dtype,
             **reading.facts,
         }
-        versions = {name: importlib.metadata.version(name) for name in LIBRARIES}
         plan = {
             "kinds": sorted(kinds),
             "precision": options.precision,
             "batch_tokens": batch_tokens,
-            "backend": jax.default_backend(),
-            "devices": jax.device_count(),
-            **versions,
+            **{name: importlib.metadata.version(name) for name in LIBRARIES},
         }
-        with writing(folder):
-            adopt_plan(folder, computation | plan)
-            publish_rejects(folder / "rejects.tsv", rejected=survey.rejected, published=rejects)
-        if finished := len(list(folder.glob("*.npz"))):
-            tell(f"resuming: {finished} finished parts are there from a run that was stopped.")
-        min_tokens = max(MIN_CHUNK_TOKENS, MIN_CHUNK_BATCHES * batch_tokens)
+        begin(folder, computation | plan, rejected=survey.rejected, rejects=rejects)
         parts = embed_parts(
             model,
             source,
             survey=survey,
             reading=reading,
             folder=folder,
+            batch_tokens=batch_tokens,
             precision=options.precision,
-            min_tokens=min_tokens,
         )
         facts = computation | {"source": Path(options.input).name}
         join_parts(parts, outputs, write=write, facts=facts, folder=folder)

@@ -12,6 +12,7 @@ from matplotlib.ticker import MaxNLocator
 from data_pipelines.common.figure_style import GREY, INK, PROPERTY_COLOURS, tidy
 from data_pipelines.protanno.features import feature_property
 from data_pipelines.protanno.record import Feature
+from protclip_jax.inference.segment_contrast import Contrast
 
 LETTERS_UP_TO = 120
 LINE_LETTERS, TITLE_LINES = 120, 3
@@ -20,12 +21,13 @@ UNIT = "PDA weight (of 1 in all)"
 
 
 class Track(NamedTuple):
-    """The weights of one property's text over the residues of a protein, and which residues its
-    features mark."""
+    """The weights of one property's text over the residues of a protein, which residues its
+    features mark, and how the weights differ from those for other texts."""
 
     name: str
     weights: Float[np.ndarray, " L"]
     marked: Bool[np.ndarray, " L"]
+    contrast: Contrast | None = None
 
 
 def segment_tracks(proteins: Mapping[str, tuple[str, Sequence[Track]]]) -> Figure:
@@ -72,6 +74,28 @@ def _draw_track(axis, track: Track) -> None:
     axis.grid(visible=False)
 
 
+def _draw_contrast(axis, track: Track) -> None:
+    """The difference to other texts over its band, filled where it lies above."""
+    colour, found = PROPERTY_COLOURS.get(track.name, INK), track.contrast
+    places = np.arange(found.difference.size) + 1
+    within = {"step": "mid", "linewidth": 0}
+    axis.fill_between(places, found.low, found.high, color=GREY, alpha=0.3, **within)
+    above = np.maximum(found.difference, found.high)
+    axis.fill_between(places, found.high, above, color=colour, alpha=0.6, **within)
+    axis.step(places, found.difference, where="mid", color=colour, linewidth=0.8)
+    axis.set_ylabel(
+        f"less {found.others} others", fontsize=8, rotation=0, ha="right", va="center", color=colour
+    )
+    # The ends of a protein may have bands that would hide all others.
+    lowest = min(found.difference.min(), np.quantile(found.low, 0.02))
+    highest = max(found.difference.max(), np.quantile(found.high, 0.98))
+    room = 0.1 * max(highest - lowest, 1e-9)
+    axis.set(xlim=(0.5, found.difference.size + 0.5), ylim=(lowest - room, highest + room))
+    axis.yaxis.set_major_locator(MaxNLocator(2))
+    tidy(axis)
+    axis.grid(visible=False)
+
+
 def _label_residues(axis, sequence: str) -> None:
     axis.set_xticks([1, *range(10, len(sequence) + 1, 10 * (1 + len(sequence) // 250))])
     if len(sequence) > LETTERS_UP_TO:
@@ -89,30 +113,49 @@ def _label_residues(axis, sequence: str) -> None:
 
 
 def explanation(
-    title: str, sequence: str, tracks: Sequence[Track], features: Sequence[Feature]
+    title: str,
+    sequence: str,
+    tracks: Sequence[Track],
+    features: Sequence[Feature],
+    *,
+    note: str = "",
 ) -> Figure:
-    """The tracks of one protein above all its features: a lane for each `FT` type, coloured by
-    the property it explains."""
-    types = list(
-        dict.fromkeys(
-            feature.type for feature in sorted(features, key=lambda feature: feature.start)
-        )
-    )
-    heights = [0.95] * len(tracks) + ([0.35 + 0.22 * len(types)] if types else [])
-    figure = Figure(figsize=(12, sum(heights) + 0.9), layout="constrained")
+    """The tracks of one protein, each above its contrast if it has one, and below them all its
+    features: a lane for each `FT` type, coloured by the property it explains.
+
+    `note` stands below the figure.
+    """
+    ordered = sorted(features, key=lambda feature: feature.start)
+    types = list(dict.fromkeys(feature.type for feature in ordered))
+    drawn = [
+        (draw, track)
+        for track in tracks
+        for draw in (_draw_track, _draw_contrast)
+        if draw is _draw_track or track.contrast is not None
+    ]
+    heights = [0.95] * len(drawn) + ([0.35 + 0.22 * len(types)] if types else [])
+    figure = Figure(figsize=(12, sum(heights) + 0.9 + 0.2 * bool(note)), layout="constrained")
     axes = figure.subplots(
         len(heights), 1, sharex=True, squeeze=False, height_ratios=heights
     ).ravel()
-    for axis, track in zip(axes, tracks, strict=False):
-        _draw_track(axis, track)
+    for axis, (draw, track) in zip(axes, drawn, strict=False):
+        draw(axis, track)
     if types:
         _draw_features(axes[-1], types, features)
     # Dollar signs in a name are no formula.
     axes[0].set_title(_wrapped(title), fontsize=10, color=INK, loc="left", parse_math=False)
     _label_residues(axes[-1], sequence)
-    axes[-1].set_xlabel("residue; shaded: annotated for the property", fontsize=10, color=INK)
+    axes[-1].set_xlabel(_legend(tracks, note), fontsize=9, color=INK, parse_math=False)
     figure.supylabel(UNIT, fontsize=10, color=INK)
     return figure
+
+
+def _legend(tracks: Sequence[Track], note: str) -> str:
+    """What stands below a figure."""
+    legend = "residue; shaded: annotated for the property"
+    if any(track.contrast is not None for track in tracks):
+        legend += "; grey: where 90 % of other texts lie, filled: above it"
+    return "\n".join([legend, *textwrap.wrap(note, LINE_LETTERS + 15)])
 
 
 def _draw_features(axis, types: Sequence[str], features: Sequence[Feature]) -> None:

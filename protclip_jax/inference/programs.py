@@ -99,21 +99,60 @@ def segment_weights(
 ) -> Float[Array, "R S K L"]:
     """PDA weights of each token of a row for the K properties of each slot; 0 for tokens of
     other slots."""
+    p = _residue_vectors(model, params, batch)
+    t = _text_vectors(model, params, batch, prototypes=prototypes, prefix_tokens=prefix_tokens)
+    residues = residue_slot_ids(batch.protein_tokens, batch.protein_slot_ids)
+    present = batch.text_hashes[:, :, 1:] != 0
+    return everywhere(dynamic_segment_weights(p, residues, t, present, theta))
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def residue_vectors(
+    model: ProtCLIPModel, params: Mapping, batch: Batch, _
+) -> Float[Array, "R L P"]:
+    """The projected protein tokens that `segment_weights` compares with texts, float32."""
+    return everywhere(_residue_vectors(model, params, batch).astype(jnp.float32))
+
+
+@functools.partial(jax.jit, static_argnums=0, static_argnames=("prototypes", "prefix_tokens"))
+def text_vectors(
+    model: ProtCLIPModel,
+    params: Mapping,
+    batch: Batch,
+    _,
+    *,
+    prototypes: bool,
+    prefix_tokens: tuple[int, ...],
+) -> Float[Array, "R S K P"]:
+    """What stands for the properties of each slot in `segment_weights`, float32."""
+    options = {"prototypes": prototypes, "prefix_tokens": prefix_tokens}
+    return everywhere(_text_vectors(model, params, batch, **options).astype(jnp.float32))
+
+
+def _residue_vectors(model: ProtCLIPModel, params: Mapping, batch: Batch) -> Float[Array, "R L P"]:
+    bound = model.bind({"params": params})
+    hidden = bound.encode_protein(
+        batch.protein_tokens, batch.protein_slot_ids, batch.protein_positions, SLOTS
+    )
+    return bound.project_protein_tokens(hidden)
+
+
+def _text_vectors(
+    model: ProtCLIPModel,
+    params: Mapping,
+    batch: Batch,
+    *,
+    prototypes: bool,
+    prefix_tokens: tuple[int, ...],
+) -> Float[Array, "R S K P"]:
     bound = model.bind({"params": params})
 
     def run(method, *args):
         return method(bound, *args)
 
-    hidden = bound.encode_protein(
-        batch.protein_tokens, batch.protein_slot_ids, batch.protein_positions, SLOTS
-    )
     text = bound.encode_text(batch.text_tokens, batch.text_segment_ids, batch.text_positions)
     embedded = property_embeddings(run, batch, text, prefix_tokens=prefix_tokens)
-    t = property_vectors(run, embedded, None, prototypes=prototypes)
-    p = bound.project_protein_tokens(hidden)
-    residues = residue_slot_ids(batch.protein_tokens, batch.protein_slot_ids)
-    present = batch.text_hashes[:, :, 1:] != 0
-    return everywhere(dynamic_segment_weights(p, residues, t, present, theta))
+    return property_vectors(run, embedded, None, prototypes=prototypes)
 
 
 @functools.partial(jax.jit, static_argnums=0)

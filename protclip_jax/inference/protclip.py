@@ -22,7 +22,12 @@ from data_pipelines.inputs.substitutions import Variant
 from data_pipelines.protanno.record import PROPERTIES, Record
 from data_pipelines.tokenizers import protein_tokenizer
 from data_pipelines.tokenizers.text_tokenizer import TextTokenizer
-from data_pipelines.training.examples import Example, plain_example, protein_example, text_example
+from data_pipelines.training.examples import (
+    Example,
+    plain_example,
+    protein_example,
+    text_example,
+)
 from protclip_jax.checkpoints import best, metadata
 from protclip_jax.checkpoints.parameters import load_params, params_fingerprint, stored_groups
 from protclip_jax.config.build import model_config
@@ -35,7 +40,13 @@ from protclip_jax.inference.batched_calls import MIN_ROW_TOKENS, Place, run_pack
 from protclip_jax.inference.fingerprint import model_fingerprint
 from protclip_jax.inference.held_out_losses import held_out_losses
 from protclip_jax.inference.prefixes import check_dimensions, first_dimensions
-from protclip_jax.inference.user_inputs import checked_texts, clean_proteins
+from protclip_jax.inference.segment_contrast import Contrast, contrast, segment_weights
+from protclip_jax.inference.segment_vectors import (
+    property_options,
+    residue_vectors,
+    text_vectors,
+)
+from protclip_jax.inference.user_inputs import check_properties, checked_texts, clean_proteins
 from protclip_jax.inference.variant_effects import (
     JOINTLY,
     SINGLY,
@@ -53,6 +64,9 @@ from protclip_jax.models.protclip import ProtCLIPModel
 EMBEDDING_KINDS = ("projected", "mean", "residues")
 """What `ProtCLIP.represent` gives: the unit-norm embedding in the space shared with text, the mean
 of the protein tower's residue vectors, and these themselves."""
+
+SEGMENT_GROUPS = ("protein", "text", "protein_projection", "text_projection", "prototype_bank")
+"""Groups of parameters that the weights of residues come from."""
 
 
 class ProtCLIP:
@@ -139,6 +153,11 @@ class ProtCLIP:
     def groups(self) -> frozenset[str]:
         """The parameter groups that the checkpoint holds, as named in `ProtCLIPModel`."""
         return frozenset(self._params)
+
+    @property
+    def parameter_bytes(self) -> int:
+        """Bytes of the parameters in memory."""
+        return sum(leaf.nbytes for leaf in jax.tree.leaves(self._params))
 
     @property
     def fingerprint(self) -> str:
@@ -375,26 +394,16 @@ class ProtCLIP:
           UserError: a property has an unknown name or an empty text.
         """
         for texts in properties:
-            if not texts:
-                raise UserError(
-                    f"properties are empty; give a text for one of {', '.join(PROPERTIES)}."
-                )
-            for name, text in texts.items():
-                if name not in PROPERTIES or not text:
-                    raise UserError(
-                        f"'{name}' must be one of {', '.join(PROPERTIES)} with a text that "
-                        "is not empty."
-                    )
-        self._require("protein", "text", "protein_projection", "text_projection", "prototype_bank")
+            check_properties(texts)
+        self._require(*SEGMENT_GROUPS)
         examples = [
             self._example(*pair) for pair in zip(clean_proteins(sequences), properties, strict=True)
         ]
-        options = completed(self.config)["pda"]
+        theta = completed(self.config)["pda"]["theta"]
         call = functools.partial(
             programs.segment_weights,
-            theta=options["theta"],
-            prototypes=options["prototypes"],
-            prefix_tokens=self.text_tokenizer.prefix_tokens if options["mask_prefix"] else (),
+            theta=theta,
+            **property_options(self.config, self.text_tokenizer),
         )
         weights = [np.zeros(0, np.float32)] * len(examples)
         for position, values in self._run(
@@ -405,6 +414,39 @@ class ProtCLIP:
                 :, 1:-1
             ]
         return weights
+
+    def segment_contrasts(
+        self,
+        sequence: str,
+        properties: Mapping[str, str],
+        others: Mapping[str, Sequence[str]],
+        *,
+        batch_tokens: int | None = None,
+    ) -> dict[str, Contrast]:
+        """`segments` beside the weights for other records' texts of the same property, with a band.
+
+        The formula stands at `Contrast`. Every text is read alone, the protein once.
+
+        Args:
+          properties: as for `segments`.
+          others: of each of them, distinct other texts (`explain.other_texts` reads some).
+
+        Raises:
+          UserError: a property has an unknown name, no text or too few others.
+        """
+        check_properties(properties)
+        self._require(*SEGMENT_GROUPS)
+        (cleaned,) = clean_proteins(sequence)
+        run = functools.partial(self._run, batch_tokens=batch_tokens)
+        residues = residue_vectors(run, cleaned)
+        reading = {"config": self.config, "tokenizer": self.text_tokenizer}
+        theta, found = completed(self.config)["pda"]["theta"], {}
+        for name in filter(properties.__contains__, PROPERTIES):
+            texts = [properties[name], *others.get(name, ())]
+            vectors = text_vectors(run, name, texts, **reading)
+            weights = segment_weights(residues, vectors, theta)
+            found[name] = contrast(weights[0], weights[1:])
+        return found
 
     def recover(
         self, sequences: Sequence[str], masks: Sequence[np.ndarray], texts: Sequence[str]

@@ -3,11 +3,12 @@ counts what is odd."""
 
 import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from data_pipelines.common.errors import UserError
 from data_pipelines.inputs.plausibility import doubt
 from data_pipelines.inputs.protein_input import clean_protein
+from data_pipelines.protanno.record import PROPERTIES
 from data_pipelines.tokenizers.text_tokenizer import TextTokenizer
 from protclip_jax.inference.as_list import as_list
 from protclip_jax.inference.windows import Windows
@@ -65,3 +66,14 @@ def checked_texts(texts: Sequence[str], tokenizer: TextTokenizer) -> list[str]:
     if unknown := sum(map(len, map(tokenizer.unknown_words, texts))):
         warnings.warn(f"{UNKNOWN_WORDS}: {unknown}.", stacklevel=4)
     return texts
+
+
+def check_properties(properties: Mapping[str, str]) -> None:
+    """Raises UserError unless there are texts, none of them empty, for known properties."""
+    if not properties:
+        raise UserError(f"properties are empty; give a text for one of {', '.join(PROPERTIES)}.")
+    for name, text in properties.items():
+        if name not in PROPERTIES or not text:
+            raise UserError(
+                f"'{name}' must be one of {', '.join(PROPERTIES)} with a text that is not empty."
+            )

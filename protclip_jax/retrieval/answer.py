@@ -2,12 +2,22 @@
 
 import dataclasses
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from data_pipelines.common.errors import UserError
 from protclip_jax.retrieval.calibration import WORDS, Confidence
 from protclip_jax.retrieval.scores import NOT_MEASURED, UNCALIBRATED
 
-MODEL = "model"
+MODEL, HOMOLOGY, BOTH = "model", "homology", "homology and model"
+
+
+class Alignment(NamedTuple):
+    """What a sequence search found between a question and a protein, as `readers.hits.Hit`."""
+
+    target: str
+    identity: float
+    evalue: float
+    bits: float
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -24,11 +34,14 @@ class Hit:
       confidences: by trait, the measured share of such hits that agree, the trait that matters most
         first; empty where the checkpoint was not calibrated for such a question.
       q_value: where there are no confidences and the index has decoys (`scores.q_values`).
-      by: `model`, or the name that a look-up found the item by (`lookup.EXACT`, `lookup.NAME`).
+      by: who found it: `MODEL`, `HOMOLOGY`, `BOTH`, or the name that a look-up found the item by
+        (`lookup.EXACT`, `lookup.NAME`).
+      alignment: of what homology found; of a label, that of the nearest relative that carries it.
       entry_name, gene, organism: '' where the index does not know them, `gene` the primary name;
         None for a label.
       taxon: the organism's id in NCBI's taxonomy, 0 where it is not known; None for a label.
       function, location: the first sentence of each; None for a label.
+      evidence: of a protein's properties, `function ECO:0000269`; None for a label.
     """
 
     rank: int
@@ -42,12 +55,14 @@ class Hit:
     confidences: tuple[Confidence, ...] = ()
     q_value: float | None = None
     by: str = MODEL
+    alignment: Alignment | None = None
     entry_name: str | None = None
     gene: str | None = None
     organism: str | None = None
     taxon: int | None = None
     function: str | None = None
     location: str | None = None
+    evidence: tuple[str, ...] | None = None
 
     @property
     def confidence(self) -> Confidence | None:
@@ -82,6 +97,8 @@ def as_dicts(hits: Iterable[Hit]) -> list[dict]:
 def _as_dict(hit: Hit) -> dict:
     names = [field.name for field in dataclasses.fields(hit) if field.name != "confidences"]
     known = {name: value for name in names if (value := getattr(hit, name)) is not None}
+    if hit.alignment:
+        known["alignment"] = hit.alignment._asdict()
     if hit.confidences:
         known["confidences"] = {each.trait: each._asdict() for each in hit.confidences}
         known["confidence"] = hit.confidence._asdict()
@@ -100,6 +117,15 @@ def sureness_cells(hit: Hit) -> tuple[str, ...]:
     return (*shares, "" if hit.q_value is None else f"{hit.q_value:.4g}")
 
 
+def alignment_cells(hit: Hit) -> tuple[str, ...]:
+    """Of a table: the relative that a sequence search found, its identity and E-value; '' without
+    one."""
+    if hit.alignment is None:
+        return ("",) * 3
+    known = hit.alignment
+    return (known.target, f"{known.identity:.3f}", f"{known.evalue:.3g}")
+
+
 def check_least(least: float, name: str) -> None:
     """Raises UserError for a least confidence that is no share; `name` is what the user calls
     it."""
@@ -108,9 +134,16 @@ def check_least(least: float, name: str) -> None:
 
 
 def is_sure(hit: Hit, least: float) -> bool | None:
-    """Whether a hit's confidence reaches `least`; None without one: a q-value says nothing of
-    agreement."""
-    return None if hit.confidence is None else hit.confidence.share >= least
+    """Whether a hit's confidence reaches `least`; None where that is not known.
+
+    It is not known without a confidence: a q-value says nothing of agreement. Nor does a low
+    confidence speak against what a sequence search has found too: it was measured for the model
+    alone.
+    """
+    if hit.confidence is None:
+        return None
+    reached = hit.confidence.share >= least
+    return reached or (None if hit.alignment else False)
 
 
 def is_confident(answer: Answer, least: float) -> bool | None:
@@ -133,6 +166,12 @@ def verdict(answer: Answer, least: float) -> str:
     if not answer.hits:
         return ""
     best, sure = answer.hits[0], is_confident(answer, least)
+    if sure is None and best.alignment:
+        return (
+            f"The best hit is of the sequence search, with {best.alignment.identity:.0%} identity "
+            f"to {best.alignment.target} and E = {best.alignment.evalue:.2g}: how often such hits "
+            "agree was not measured."
+        )
     if sure is None and best.q_value is not None:
         return (
             f"The best hit has q = {best.q_value:.2g}: about that share of such a list would "

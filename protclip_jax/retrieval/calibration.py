@@ -3,6 +3,7 @@
 
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, Self
@@ -13,9 +14,9 @@ from jaxtyping import Float
 from data_pipelines.common.errors import UserError
 from data_pipelines.common.json_object import is_number, read_json
 from data_pipelines.protanno.record import PREFIXES
+from protclip_jax.checkpoints.calibration_file import FILE as FILE
 
-FILE, FORMAT_VERSION = "calibration.json", 1
-"""In the folder of a checkpoint."""
+FORMAT_VERSION = 1
 TEXT, SEQUENCE, LABEL = "text", "sequence", "label"
 QUESTIONS = (TEXT, SEQUENCE, LABEL)
 """Kinds: a text or a protein asks for proteins, a protein asks for labels."""
@@ -36,6 +37,8 @@ _OF_PREFIX = {
     "similarity": ("family",),
 }
 """By a text's property, the traits that it may ask for."""
+_GO = re.compile(r"GO:\d{7}")
+_EC = re.compile(r"(?:EC[ :]?)?[1-7](?:\.(?:n?\d+|-)){3}", re.IGNORECASE)
 FIX = "remove it and run `python -m eval --calibrate`"
 """For a file that cannot be used."""
 
@@ -161,15 +164,25 @@ def traits_of_text(text: str) -> tuple[str, ...]:
     return _OF_PREFIX["name"]
 
 
-def traits_of_label(text: str) -> tuple[str, ...]:
-    """The traits of which agreement with a label was measured, by its prefix; none for names,
-    which no label was made from."""
+def trait_of_id(id: str) -> str | None:
+    """`ec` for the id of an enzyme class, `go` for a term's of the Gene Ontology; None for
+    others."""
+    if _GO.fullmatch(id):
+        return "go"
+    return "ec" if _EC.fullmatch(id) else None
+
+
+def traits_of_label(id: str, text: str) -> tuple[str, ...]:
+    """The traits of which agreement with a label may have been measured: by its id, then by its
+    text's prefix; none for names, which no label was made from."""
+    named = trait_of_id(id)
     known = [
         name
         for name, prefix in PREFIXES.items()
         if text.startswith(f"{prefix}:") and name != "name"
     ]
-    return _OF_PREFIX[known[0]] if known else ()
+    said = _OF_PREFIX[known[0]] if known else ()
+    return ((named,) if named else ()) + said
 
 
 def _frozen(part: object) -> object:

@@ -1,10 +1,11 @@
 """`SearchEngine`: a model with an index of proteins and libraries of labels, which answers
 questions in either modality."""
 
+import functools
 import itertools
 import warnings
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -14,6 +15,7 @@ from jaxtyping import Float32, Int64
 
 from data_pipelines.common.errors import UserError
 from data_pipelines.common.hashing import hash64
+from data_pipelines.common.progress import progress
 from data_pipelines.common.unique_ids import UniqueIds
 from data_pipelines.inputs.labels import LabelSource
 from protclip_jax.checkpoints import best
@@ -24,6 +26,8 @@ from protclip_jax.inference.windows import DEFAULT_WINDOWS, Windows
 from protclip_jax.retrieval import item_table
 from protclip_jax.retrieval.answer import Answer, Hit
 from protclip_jax.retrieval.calibration import FILE, Calibration, read_calibration, stale_sentence
+from protclip_jax.retrieval.hit_items import hit_fields, shown_columns
+from protclip_jax.retrieval.homology import Homology
 from protclip_jax.retrieval.index_folder import Index, open_index, refuse_other_model
 from protclip_jax.retrieval.judgement import judged
 from protclip_jax.retrieval.lookup import look_up
@@ -33,19 +37,10 @@ from protclip_jax.retrieval.scores import background_rows, cosines_with
 from protclip_jax.retrieval.vector_parts import VectorParts
 
 TOP = 10
-SHOWN = (
-    "id",
-    "name",
-    "source",
-    "length",
-    "entry_name",
-    "genes",
-    "organism",
-    "taxon",
-    "function",
-    "location",
-)
-"""Columns of an item that a hit is made from."""
+QUERIES_AT_ONCE = 256
+PROTEINS = "proteins"
+"""What an index of proteins is called among the aspects of an answer; libraries have names of
+their own."""
 
 
 class SearchEngine:
@@ -56,6 +51,8 @@ class SearchEngine:
       proteins: the index of proteins, None without one.
       libraries: name → index of labels.
       calibration: of the checkpoint; without one, that of an index serves its own answers.
+      homology: hits of a sequence search to the proteins, which answers of proteins by their id
+        combine with the model's (`retrieval.homology` says how); None without.
       batch_tokens: of one call of the model, as `ProtCLIP` takes it.
     """
 
@@ -68,6 +65,7 @@ class SearchEngine:
     ):
         self.model, self.proteins, self.libraries = model, proteins, dict(libraries)
         self.calibration = calibration
+        self.homology: Homology | None = None
         self.batch_tokens: int | None = None
 
     @classmethod
@@ -79,9 +77,13 @@ class SearchEngine:
         labels: Sequence[str | Path] = (),
         step: str | int | None = None,
         dtype: str = "float32",
+        hits: str | Path | None = None,
     ) -> Self:
         """Opens a checkpoint, an index of proteins, and libraries of labels: index folders, or
         files, which are embedded now.
+
+        Args:
+          hits: a file of MMseqs2 or BLAST (`readers.hits`), of hits to the index's proteins.
 
         Raises:
           UserError: one of them cannot be read, or an index was made with other parameters than
@@ -91,11 +93,14 @@ class SearchEngine:
         step = best.resolve_step(checkpoint, step)
         # What is wrong with an index is told before the model takes its time to load.
         proteins = _opened(Path(index), "protein") if index else None
+        homology = _homology(Path(hits), proteins) if hits else None
         folders = {_library_name(path): Path(path) for path in labels}
         if len(folders) < len(labels):
             names = [_library_name(path) for path in labels]
             twice = next(name for name in names if names.count(name) > 1)
             raise UserError(f"two --labels have the same name '{twice}'; rename one of them.")
+        if proteins is not None and PROTEINS in folders:
+            raise UserError(f"a library of labels cannot be called {PROTEINS}; rename it.")
         libraries = {
             name: _opened(path, "label") for name, path in folders.items() if path.is_dir()
         }
@@ -105,7 +110,15 @@ class SearchEngine:
         read = {
             name: libraries.get(name) or embed_labels(model, path) for name, path in folders.items()
         }
-        return cls(model, proteins, read, own_calibration(Path(checkpoint), model))
+        engine = cls(model, proteins, read, own_calibration(Path(checkpoint), model))
+        engine.homology = homology
+        return engine
+
+    @property
+    def aspects(self) -> dict[str, Index]:
+        """What a question is asked of, each ranked by itself: the proteins, then each library."""
+        proteins = {} if self.proteins is None else {PROTEINS: self.proteins}
+        return proteins | self.libraries
 
     @property
     def windows(self) -> Windows:
@@ -179,14 +192,19 @@ class SearchEngine:
         vectors = first_dimensions(vectors, index.vectors.width)
         found = index.search(vectors, top, among=among)
         means = cosines_with(vectors, index.background).mean(1)
-        shown, is_calibrated = _columns(index.items), bool(self.calibration or index.calibration)
+        shown, is_calibrated = (
+            shown_columns(index.items),
+            bool(self.calibration or index.calibration),
+        )
         answers = []
         for scores, rows, mean in zip(found.scores, found.rows, means.tolist(), strict=True):
             # One by one: Arrow's `take` would put all the parts of an index together first.
-            items = [item_table.item_at(shown, row) for row in rows.tolist() if row >= 0]
+            fields = [hit_fields(shown, row) for row in rows.tolist() if row >= 0]
             hits = [
-                Hit(rank, int(row), cosine=float(score), margin=float(score) - mean, **_shown(item))
-                for rank, (row, score, item) in enumerate(zip(rows, scores, items, strict=False), 1)
+                Hit(rank, int(row), cosine=float(score), margin=float(score) - mean, **known)
+                for rank, (row, score, known) in enumerate(
+                    zip(rows, scores, fields, strict=False), 1
+                )
             ]
             answers.append(Answer(hits, mean, len(index.background), is_calibrated=is_calibrated))
         return answers
@@ -200,16 +218,24 @@ class SearchEngine:
         *,
         among: Int64[np.ndarray, " m"] | None = None,
     ) -> list[Answer]:
-        """As `find`, with how sure each hit is."""
+        """As `find`, with how sure each hit is, and what homology says of proteins by their
+        name."""
         found = self.find(index, vectors, top, among=among)
         kept = first_dimensions(vectors, index.vectors.width)
         # A table was measured with whole embeddings.
         is_whole = index.vectors.width == vectors.shape[1]
         calibration = (self.calibration or index.calibration) if is_whole else None
         items = len(index) if among is None else len(among)
-        return [
+        answered = [
             judged(answer, query, vector, index=index, items=items, calibration=calibration)
             for answer, query, vector in zip(found, queries, kept, strict=True)
+        ]
+        if self.homology is None:
+            return answered
+        combine = functools.partial(self.homology.combined, index=index, top=top, among=among)
+        return [
+            combine(answer, query.name, vector=vector) if query.kind == "protein" else answer
+            for answer, query, vector in zip(answered, queries, kept, strict=True)
         ]
 
     def matches(
@@ -223,11 +249,10 @@ class SearchEngine:
         """The items that a query's text names (`look_up`); none for a query in which nothing is
         to be looked up."""
         found = look_up(index.items, query.typed, top=top, among=among)
-        shown = _columns(index.items)
-        items = [item_table.item_at(shown, match.row) for match in found]
+        shown = shown_columns(index.items)
         return [
-            Hit(rank, match.row, by=match.by, **_shown(item))
-            for rank, (match, item) in enumerate(zip(found, items, strict=True), 1)
+            Hit(rank, match.row, by=match.by, **hit_fields(shown, match.row))
+            for rank, match in enumerate(found, 1)
         ]
 
     def ask_texts(self, prompts: Sequence[str], *, top: int = TOP) -> list[Hit]:
@@ -238,6 +263,32 @@ class SearchEngine:
     def ask_protein(self, sequence: str, *, top: int = TOP) -> list[Hit]:
         """The proteins nearest to a protein; itself included where the index has it."""
         return self._ask(_checked(sequence), self._protein_index(), top)
+
+    def ask_proteins(
+        self, proteins: Mapping[str, str], *, top: int = TOP
+    ) -> Iterator[tuple[str, Answer]]:
+        """Each protein's id with its answer from the index, in their order, with progress on
+        stderr; answers come while others are still embedded.
+
+        Args:
+          proteins: sequence by id.
+
+        Raises:
+          UserError: a sequence is no protein, or there is no index; before anything is embedded.
+        """
+        index = self._protein_index()
+        queries = [_checked(sequence, name=name) for name, sequence in proteins.items()]
+        return self._answered(queries, index, top)
+
+    def _answered(
+        self, queries: Sequence[Query], index: Index, top: int
+    ) -> Iterator[tuple[str, Answer]]:
+        with progress(description="search", unit="proteins", total=len(queries)) as bar:
+            for start in range(0, len(queries), QUERIES_AT_ONCE):
+                some = queries[start : start + QUERIES_AT_ONCE]
+                found = self.answers(index, some, self.embed(some), top)
+                bar.update(len(some))
+                yield from zip((query.name for query in some), found, strict=True)
 
     def describe(self, sequence: str, *, library: str | None = None, top: int = TOP) -> list[Hit]:
         """The labels nearest to a protein, of the library of that name or the only one."""
@@ -325,18 +376,10 @@ def _averaged(prompts: Float32[np.ndarray, "n d"]) -> Float32[np.ndarray, " d"]:
     return prompts[0] if len(prompts) == 1 else unit_rows([prompts.mean(0)])[0]
 
 
-def _columns(items: pyarrow.Table) -> pyarrow.Table:
-    """The items with the columns that hits are made from."""
-    return items.select([name for name in SHOWN if name in items.column_names])
-
-
-def _shown(item: dict) -> dict:
-    """What a hit tells of its item."""
-    if "length" not in item:
-        return item | {"length": None}
-    genes = item.pop("genes")
-    lines = {name: item_table.first_line(item[name]) for name in ("function", "location")}
-    return item | lines | {"gene": genes[0] if genes else ""}
+def _homology(hits: Path, proteins: Index | None) -> Homology:
+    if proteins is None:
+        raise UserError(f"{hits} has hits to proteins; give the index of these proteins too.")
+    return Homology.read(hits, proteins)
 
 
 def _opened(folder: Path, modality: str) -> Index:
@@ -355,8 +398,9 @@ def _library_name(path: str | Path) -> str:
     return name.rpartition(".")[0] or name
 
 
-def _checked(sequence: str) -> Query:
+def _checked(sequence: str, *, name: str = "") -> Query:
     try:
-        return protein_query("", sequence)[0]
+        return protein_query(name, sequence)[0]
     except ValueError as error:
-        raise UserError(f"the sequence is no protein: {error}.") from error
+        which = f"the sequence {name}" if name else "the sequence"
+        raise UserError(f"{which} is no protein: {error}.") from error

@@ -5,6 +5,7 @@
     items-K.arrow          their ids, names, …, in the same order
     background-K.npy       vectors of a random sample, which margins are measured against
     decoys-K.npy           vectors of shuffled proteins, where the checkpoint was not calibrated
+    entrapment-K.npy       vectors of unrelated proteins, where some were given
     approximate-K.faiss    IVF-PQ over all vectors, where there are many
 
 No file is ever changed. Adding items writes new files and then replaces the manifest: an index is
@@ -40,10 +41,10 @@ from protclip_jax.retrieval.nearest import (
 )
 from protclip_jax.retrieval.vector_parts import VectorParts
 
-MANIFEST, FORMAT_VERSION = "manifest.json", 2
-READABLE = (1, 2)
+MANIFEST, FORMAT_VERSION = "manifest.json", 3
+READABLE = (1, 2, 3)
 """Versions of the format. In version 1 proteins had no entry name, organism, taxon, existence,
-genes, EC numbers and GO ids."""
+genes, EC numbers and GO ids; in version 2 no evidence codes."""
 MODALITIES = tuple(item_table.SCHEMAS)
 _FIX = "make it anew with `python -m protclip_jax.index`"
 _FIELDS = {
@@ -60,9 +61,12 @@ _FIELDS = {
 }
 
 _WRITTEN = re.compile(
-    r"((vectors|background|decoys)-\d{6,}\.npy|items-\d{6,}\.arrow|approximate-\d{6,}\.faiss)(\.writing)?|manifest\.json\.writing"
+    r"((vectors|background|decoys|entrapment)-\d{6,}\.npy|items-\d{6,}\.arrow|approximate-\d{6,}\.faiss)(\.writing)?|manifest\.json\.writing"
 )
 """Names of files that `PartWriter` and `publish` write, but for the manifest's own."""
+
+JUDGES = ("decoys", "entrapment")
+"""What a manifest calls the files of vectors that nothing should find."""
 
 ROWS_A_BATCH = 1 << 13
 """Of the items' files at least: every batch costs a little whenever an item is read."""
@@ -96,7 +100,7 @@ class Index(NamedTuple):
     Attributes:
       manifest: as in `manifest.json`.
       approximate: FAISS' index, None where search is exact.
-      decoys: vectors of shuffled proteins; None where there are none.
+      decoys, entrapment: vectors of shuffled and of unrelated proteins; None where there are none.
       calibration: as the checkpoint had it when the index was made; None where it had none.
     """
 
@@ -107,6 +111,7 @@ class Index(NamedTuple):
     background: Float32[np.ndarray, "b d"]
     approximate: object | None
     decoys: Float32[np.ndarray, "s d"] | None = None
+    entrapment: Float32[np.ndarray, "u d"] | None = None
     calibration: Calibration | None = None
 
     def __len__(self) -> int:
@@ -153,7 +158,9 @@ def open_index(folder: Path) -> Index:
             open_items(folder / part["items"], manifest["modality"]) for part in manifest["parts"]
         ]
         background = open_vectors(folder / manifest["background"])
-        decoys = open_vectors(folder / manifest["decoys"]) if manifest.get("decoys") else None
+        decoys, entrapment = (
+            open_vectors(folder / manifest[name]) if manifest.get(name) else None for name in JUDGES
+        )
         approximate = _approximate(folder, manifest)
         table = pyarrow.concat_tables(tables)
     except (
@@ -171,7 +178,7 @@ def open_index(folder: Path) -> Index:
         vectors.width,
         background.shape[1],
         shape[1],
-        *([] if decoys is None else [decoys.shape[1]]),
+        *(each.shape[1] for each in (decoys, entrapment) if each is not None),
     }
     if len(vectors) != shape[0] or len(table) != len(vectors) or len(widths) > 1:
         raise UserError(
@@ -186,6 +193,7 @@ def open_index(folder: Path) -> Index:
         background,
         approximate,
         decoys,
+        entrapment,
         _calibration(folder, manifest),
     )
 
@@ -213,7 +221,7 @@ def read_manifest(folder: Path) -> dict:
         raise UserError(f"there is no index {folder}; {_FIX}.")
     manifest = read_json(folder / MANIFEST, fix=_FIX)
     if manifest.get("format_version") not in READABLE:
-        known = " or ".join(map(str, READABLE))
+        known = f"{', '.join(map(str, READABLE[:-1]))} or {READABLE[-1]}"
         raise UserError(
             f"{folder / MANIFEST} has format_version {manifest.get('format_version')!r}, "
             f"this program reads {known}; {_FIX}."
@@ -227,7 +235,7 @@ def read_manifest(folder: Path) -> dict:
             *_named(manifest["parts"], "items"),
         ]
         named += _named([manifest["approximate"]], "file") if manifest.get("approximate") else []
-        named += [manifest["decoys"]] if manifest.get("decoys") else []
+        named += [manifest[name] for name in JUDGES if manifest.get(name)]
         wrong += [
             str(name)
             for name in named
@@ -397,7 +405,7 @@ def publish(folder: Path, manifest: Mapping) -> None:
         manifest["background"]
     ]
     names += [manifest["approximate"]["file"]] if manifest["approximate"] else []
-    names += [manifest["decoys"]] if manifest["decoys"] else []
+    names += [manifest[name] for name in JUDGES if manifest.get(name)]
     known = manifest.get("files", {})
     files = {name: known.get(name) or _facts(folder / name) for name in names}
     text = json.dumps(

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pyarrow
+import pyarrow.compute
 from jaxtyping import Float32, UInt64
 
 from data_pipelines.common.hashing import hash64
@@ -138,6 +139,7 @@ def add(
     target: float,
     encode_texts: Encode | None,
     encode_decoys: Encode | None = None,
+    unrelated: Sequence[str] = (),
     calibration: Calibration | None = None,
     tell: Callable[[str], None],
 ) -> dict:
@@ -151,6 +153,8 @@ def add(
       encode_texts: to measure recall with what is known of the items too; None where there is no
         model.
       encode_decoys: embeds the shuffled proteins; None keeps those of `previous`, if it has any.
+      unrelated: proteins to judge hits by beside the shuffled ones; those that the index holds are
+        left out, and without any those of `previous` stay.
       calibration: of the checkpoint; without one, that of `previous` stays.
     """
     generation = previous.manifest["generation"] + 1 if previous else 0
@@ -170,6 +174,9 @@ def add(
     decoys = previous.manifest.get("decoys") if previous else None
     if decoys is None and encode_decoys is not None and (sequences := decoy_sequences(items)):
         decoys = writer.write_array("decoys", encode_decoys(sequences))
+    entrapment = previous.manifest.get("entrapment") if previous else None
+    if encode_decoys is not None and (kept := without_items(unrelated, items, tell)):
+        entrapment = writer.write_array("entrapment", encode_decoys(kept))
     stored = calibration or (previous.calibration if previous else None)
     approximate = None
     if kind == "auto":
@@ -190,6 +197,7 @@ def add(
         "parts": [*(previous.manifest["parts"] if previous else ()), part],
         "background": background,
         "decoys": decoys,
+        "entrapment": entrapment,
         # The calibration may be older, and name the same checkpoint by its parameters alone.
         "calibration": stored._replace(checkpoint=facts["checkpoint"]).as_json()
         if stored
@@ -209,6 +217,19 @@ def decoy_sequences(items: pyarrow.Table) -> list[str]:
     sequences = items.select(["sequence"])
     chosen = (item_table.item_at(sequences, row)["sequence"] for row in rows)
     return shuffled(list(filter(None, chosen)))
+
+
+def without_items(
+    sequences: Sequence[str], items: pyarrow.Table, tell: Callable[[str], None]
+) -> list[str]:
+    """The sequences that are not of the index; how many are is told."""
+    if not sequences or "sequence" not in items.column_names:
+        return list(sequences)
+    asked = pyarrow.array(list(sequences), pyarrow.string())
+    found = pyarrow.compute.is_in(asked, value_set=items["sequence"].combine_chunks())
+    if there := pyarrow.compute.sum(found).as_py():
+        tell(f"{there:,} of {len(sequences):,} decoys are proteins of the index and left out.")
+    return [one for one, is_item in zip(sequences, found.to_pylist(), strict=True) if not is_item]
 
 
 def tuning_queries(

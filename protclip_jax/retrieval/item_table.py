@@ -8,7 +8,17 @@ import pyarrow
 import pyarrow.compute
 
 from data_pipelines.common.hashing import hash64
-from data_pipelines.protanno.record import PREFIXES, Record, ec_numbers, strip_evidence
+from data_pipelines.protanno.record import (
+    PREFIXES,
+    PROPERTIES,
+    SOURCES,
+    UNKNOWN_SOURCE,
+    Feature,
+    Record,
+    ec_numbers,
+    evidence_codes,
+    strip_evidence,
+)
 
 _TEXT, _NUMBER = pyarrow.string(), pyarrow.int64()
 _TEXTS = pyarrow.list_(_TEXT)
@@ -33,14 +43,18 @@ SCHEMAS = {
             "genes": _TEXTS,
             "ec": _TEXTS,
             "go": _TEXTS,
+            "evidence": _TEXTS,
         }
     ),
     "label": pyarrow.schema({"id": _TEXT, "name": _TEXT, "source": _TEXT, "prompts": _TEXTS}),
 }
 """By what an index holds. A protein's `length` is 0 and its `sequence` '' where the input did
-not tell them."""
-ADDED = ("entry_name", "organism", "taxon", "existence", "genes", "ec", "go")
-"""Columns of a protein that the first version of an index lacks."""
+not tell them; `evidence` has a text for each property and code, `function ECO:0000269`."""
+ADDED = {
+    2: ("entry_name", "organism", "taxon", "existence", "genes", "ec", "go"),
+    3: ("evidence",),
+}
+"""By the version of an index, the columns of a protein that earlier ones lack."""
 _UNKNOWN = {_TEXT: "", _NUMBER: 0, _TEXTS: []}
 LINE_LETTERS = 120
 """Of a property's text in a list of hits."""
@@ -55,15 +69,22 @@ def completed(table: pyarrow.Table, modality: str) -> pyarrow.Table:
     schema = SCHEMAS[modality]
     if table.schema.remove_metadata() == schema:
         return table
-    first = pyarrow.schema([field for field in schema if field.name not in ADDED])
-    if table.schema.remove_metadata() != first:
+    older = [pyarrow.schema([schema.field(name) for name in names]) for names in _older(schema)]
+    if modality != "protein" or table.schema.remove_metadata() not in older:
         raise ValueError("other columns than items of this kind")
-    for name in ADDED if modality == "protein" else ():
+    for name in schema.names[len(table.column_names) :]:
         kind = schema.field(name).type
         table = table.append_column(
             name, pyarrow.repeat(pyarrow.scalar(_UNKNOWN[kind], kind), len(table))
         )
     return table
+
+
+def _older(schema: pyarrow.Schema) -> Iterator[list[str]]:
+    """The columns of a protein in each earlier version."""
+    for version in ADDED:
+        later = {name for added, names in ADDED.items() if added >= version for name in names}
+        yield [name for name in schema.names if name not in later]
 
 
 def protein_item(
@@ -98,10 +119,30 @@ def protein_item(
 def _identity(record: Record | None) -> dict:
     """The columns of a row that name its protein and organism."""
     if record is None:
-        return {name: _UNKNOWN[SCHEMAS["protein"].field(name).type] for name in ADDED}
+        added = [name for names in ADDED.values() for name in names]
+        return {name: _UNKNOWN[SCHEMAS["protein"].field(name).type] for name in added}
     numbers = {"taxon": record.taxon, "existence": record.existence}
     lists = {"genes": list(record.genes), "ec": list(ec_numbers(record)), "go": list(record.go)}
+    codes = evidence_codes(record).items()
+    lists["evidence"] = [f"{name} {code}" for name, own in codes for code in own]
     return {"entry_name": record.entry_name, "organism": record.organism} | numbers | lists
+
+
+def item_record(item: Mapping) -> Record:
+    """A record of what an index keeps of a protein: texts without tags, no other names."""
+    return Record(
+        item["id"],
+        item["entry_name"],
+        item["source"] if item["source"] in SOURCES else UNKNOWN_SOURCE,
+        item["sequence"],
+        item["existence"],
+        **{name: item[name] for name in PROPERTIES},
+        features=tuple(Feature(**feature) for feature in item["features"]),
+        organism=item["organism"],
+        taxon=item["taxon"],
+        genes=tuple(item["genes"]),
+        go=tuple(item["go"]),
+    )
 
 
 def first_line(text: str) -> str:

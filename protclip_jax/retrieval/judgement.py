@@ -32,7 +32,7 @@ def judged(
     calibration: Calibration | None,
 ) -> Answer:
     """The answer with the confidences of its hits; with q-values where no table applies and the
-    index has decoys.
+    index has decoys: the larger one of shuffled and of unrelated proteins.
 
     Args:
       vector: the query's, of the width of the index.
@@ -42,11 +42,15 @@ def judged(
     hits = answer.hits
     if calibration is not None:
         hits = [_confident(hit, query, index=index, calibration=calibration) for hit in hits]
-    if hits and index.decoys is not None and not any(hit.confidences for hit in hits):
-        (decoys,) = cosines_with(vector[None], index.decoys)
-        found = q_values(np.array([hit.cosine for hit in hits]), decoys, items=items)
+    judges = [each for each in (index.decoys, index.entrapment) if each is not None]
+    if hits and judges and not any(hit.confidences for hit in hits):
+        cosines = np.array([hit.cosine for hit in hits])
+        found = [
+            q_values(cosines, cosines_with(vector[None], each)[0], items=items) for each in judges
+        ]
         hits = [
-            dataclasses.replace(hit, q_value=float(q)) for hit, q in zip(hits, found, strict=True)
+            dataclasses.replace(hit, q_value=float(q))
+            for hit, q in zip(hits, np.max(found, axis=0), strict=True)
         ]
     return dataclasses.replace(answer, hits=hits)
 
@@ -57,7 +61,7 @@ def _confident(hit: Hit, query: Query, *, index: Index, calibration: Calibration
         if query.kind == "text" or len(index) < FEWEST_LABELS:
             return hit
         prompts = item_table.item_at(index.items, hit.row)["prompts"]
-        tables = calibration.of(LABEL, traits_of_label(prompts[0]))
+        tables = calibration.of(LABEL, traits_of_label(hit.id, prompts[0]))
     elif query.kind == "text":
         tables = calibration.of(TEXT, traits_of_text(query.contents[0]))
     else:

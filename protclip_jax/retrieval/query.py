@@ -25,12 +25,15 @@ class Query(NamedTuple):
       contents: the prompts of a text, whose embeddings are averaged; a protein's one sequence.
       typed: a text as it was typed, which is looked up among the names of an index; '' where
         nothing is to be looked up.
+      text: what the question says, for those who read the answers: a text as it was typed, or what
+        a FASTA header says behind the id.
     """
 
     name: str
     kind: str
     contents: tuple[str, ...]
     typed: str = ""
+    text: str = ""
 
 
 class Typed(NamedTuple):
@@ -82,15 +85,15 @@ def _are_blocks(blocks: list[str]) -> bool:
     )
 
 
-def phrased(text: str) -> str:
-    """A text as training texts begin: with `PROTEIN NAME:` before what begins with none of the
-    properties' prefixes.
+def phrased(text: str, asks_for: str = "name") -> str:
+    """A text as training texts begin: with the prefix of a property, `PROTEIN NAME:` unless
+    another is asked for, before what begins with none of the properties' prefixes.
 
     White space around it is removed.
     """
     text = text.strip()
     begins = any(text.startswith(f"{prefix}:") for prefix in PREFIXES.values())
-    return text if begins else f"{PREFIXES['name']}: {text}"
+    return text if begins else f"{PREFIXES[asks_for]}: {text}"
 
 
 def protein_query(name: str, sequence: str) -> tuple[Query, dict[str, int]]:

@@ -2,6 +2,7 @@
 proteins residue by residue."""
 
 import argparse
+import dataclasses
 import ipaddress
 import math
 import os
@@ -13,6 +14,7 @@ import urllib.parse
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from data_pipelines.common.errors import UserError, command
 from data_pipelines.common.extras import missing_extra
@@ -21,10 +23,14 @@ from data_pipelines.common.warned import warnings_as_sentences
 from protclip_jax.checkpoints.best import resolve_step
 from protclip_jax.checkpoints.own_report import what_weights_mean
 from protclip_jax.convert.hub_folder import open_checkpoint
+from protclip_jax.inference.batched_calls import default_batch_tokens
 from protclip_jax.inference.cpu_devices import split_cpu
 from protclip_jax.inference.user_inputs import UNKNOWN_WORDS
 from protclip_jax.retrieval.engine import SearchEngine
 from protclip_jax.serve.limits import MOST_RESIDUES, Limits
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
 
 PORT, TOKEN_VARIABLE = 8000, "PROTCLIP_TOKEN"
 HOST_NAME = re.compile(r"[^*:/\[\]]+|\[[0-9a-fA-F:.]+\]")
@@ -146,6 +152,17 @@ def choose_token(options: argparse.Namespace) -> str | None:
     return token or (None if is_local(options.host) else secrets.token_urlsafe(24))
 
 
+def fragment_told(token: str | None) -> str:
+    """What the printed address ends in, so that it can be opened; a token of the environment is a
+    secret, which logs must not have."""
+    if not token:
+        return ""
+    if token == os.environ.get(TOKEN_VARIABLE):
+        return f"#token=… with the token of ${TOKEN_VARIABLE}"
+    # Browsers escape some characters behind '#' by themselves, and not all the same ones.
+    return f"#token={urllib.parse.quote(token, safe='')}"
+
+
 def allowed_hosts(options: argparse.Namespace) -> tuple[str, ...] | None:
     """The names that requests may address; None, any, on an address that others can reach, where
     the token guards.
@@ -185,6 +202,31 @@ def load_engine(options: argparse.Namespace) -> SearchEngine:
     return engine
 
 
+def application(
+    options: argparse.Namespace,
+    limits: Limits,
+    *,
+    hosts: tuple[str, ...] | None,
+    token: str | None,
+) -> "FastAPI":
+    """The ASGI application that the options name, its model and index loaded."""
+    from protclip_jax.serve.app import UNIPROT, create_app
+
+    title = options.title or Path(options.checkpoint).resolve().name
+    options.checkpoint = open_checkpoint(options.checkpoint, options.step)
+    engine = load_engine(options)
+    step = resolve_step(options.checkpoint, options.step)
+    return create_app(
+        engine,
+        limits=dataclasses.replace(limits, batch_tokens=default_batch_tokens()),
+        hosts=hosts,
+        token=token,
+        links=UNIPROT if options.links == "uniprot" else None,
+        title=title,
+        weights=what_weights_mean(options.checkpoint, step=step),
+    )
+
+
 @command
 def main(arguments: Sequence[str] | None = None) -> None:
     """Listens, opens everything and warms up while it says so to visitors, and serves until a
@@ -199,7 +241,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
         )
     try:
         from protclip_jax.serve import server
-        from protclip_jax.serve.app import UNIPROT, create_app
         from protclip_jax.serve.loading import answering_loading
     except ImportError as error:
         raise missing_extra("the server needs more packages", "serve", error) from error
@@ -216,23 +257,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         address = f"http://{name}:{bound.getsockname()[1]}/"
         tell(f"listening on {address}; it answers that it is loading until it serves.")
         with answering_loading(bound, limits, hosts):
-            title = options.title or Path(options.checkpoint).resolve().name
-            options.checkpoint = open_checkpoint(options.checkpoint, options.step)
-            engine = load_engine(options)
-            app = create_app(
-                engine,
-                limits=limits,
-                hosts=hosts,
-                token=token,
-                links=UNIPROT if options.links == "uniprot" else None,
-                title=title,
-                weights=what_weights_mean(
-                    options.checkpoint, step=resolve_step(options.checkpoint, options.step)
-                ),
-            )
-        # Browsers escape some characters behind '#' by themselves, and not all the same ones.
-        fragment = f"#token={urllib.parse.quote(token, safe='')}" if token else ""
-        tell(f"serving on {address}{fragment} — Ctrl-C ends it.")
+            app = application(options, limits, hosts=hosts, token=token)
+        tell(f"serving on {address}{fragment_told(token)} — Ctrl-C ends it.")
         server.run(app, bound, limits)
     tell("ended.")
 

@@ -1,6 +1,7 @@
 """What the page says of its model and index, and the questions it proposes."""
 
 import numpy as np
+import pyarrow.compute
 
 from data_pipelines.protanno.record import PREFIXES
 from protclip_jax.retrieval import item_table
@@ -8,6 +9,9 @@ from protclip_jax.retrieval.engine import SearchEngine
 from protclip_jax.retrieval.index_folder import Index
 from protclip_jax.retrieval.scores import DEFINITION
 from protclip_jax.serve.limits import Limits
+
+MOST_ORGANISMS = 200
+"""That the page proposes."""
 
 
 def describe_engine(engine: SearchEngine, limits: Limits, title: str, weights: str) -> dict:
@@ -26,7 +30,20 @@ def describe_engine(engine: SearchEngine, limits: Limits, title: str, weights: s
             key: getattr(limits, key) for key in ("residues", "text_letters", "prompts", "top")
         },
         "examples": [] if index is None else examples(index),
+        "organisms": [] if index is None else organisms(index),
     }
+
+
+def organisms(index: Index) -> list[dict[str, str | int]]:
+    """The commonest organisms: name, id in NCBI's taxonomy (0 where it is not known), proteins."""
+    found = index.items.group_by(["organism", "taxon"]).aggregate([([], "count_all")])
+    known = found.filter(pyarrow.compute.not_equal(found["organism"], ""))
+    order = [("count_all", "descending"), ("organism", "ascending")]
+    rows = known.sort_by(order).slice(0, MOST_ORGANISMS).to_pylist()
+    return [
+        {"organism": row["organism"], "taxon": row["taxon"], "proteins": row["count_all"]}
+        for row in rows
+    ]
 
 
 def calibrated(engine: SearchEngine) -> set[tuple[str, str]]:

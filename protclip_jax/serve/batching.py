@@ -2,17 +2,30 @@
 of them at once."""
 
 import asyncio
+import bisect
 import contextlib
-from collections import deque
+import operator
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Self
+from typing import NamedTuple, Self
 
 from protclip_jax.serve.limits import Limits
+
+TOKENS_A_SECOND = 1000
+"""How much later than its arrival a request is due: so much a token. A short question goes before a
+long one that has just come, and no request waits for all the short ones that come after it."""
 
 
 class Busy(Exception):
     """The queue is full."""
+
+
+class _Entry(NamedTuple):
+    due: float
+    job: object
+    tokens: int
+    future: asyncio.Future
 
 
 class Batcher:
@@ -25,15 +38,16 @@ class Batcher:
     def __init__(self, work: Callable[[Sequence[object]], Sequence[object]], limits: Limits):
         """`work` gives the result of every job, in their order."""
         self._work, self._limits = work, limits
-        self._waiting: deque[tuple[object, asyncio.Future]] = deque()
+        self._waiting: list[_Entry] = []
 
     @property
     def waiting(self) -> int:
         """Jobs in the queue."""
         return len(self._waiting)
 
-    async def answer(self, job: object) -> object:
-        """The job's result. A caller that is cancelled takes the job out of the queue.
+    async def answer(self, job: object, tokens: int) -> object:
+        """The result of a job of so many tokens. A caller that is cancelled takes the job out of
+        the queue.
 
         Raises:
           Busy: the queue is full.
@@ -42,15 +56,14 @@ class Batcher:
         if len(self._waiting) >= self._limits.waiting:
             raise Busy
         future = asyncio.get_running_loop().create_future()
-        entry = (job, future)
-        self._waiting.append(entry)
+        entry = _Entry(time.monotonic() + tokens / TOKENS_A_SECOND, job, tokens, future)
+        bisect.insort(self._waiting, entry, key=operator.attrgetter("due"))
         self._arrived.set()
         try:
             async with asyncio.timeout(self._limits.seconds):
                 return await future
         finally:
-            with contextlib.suppress(ValueError):
-                self._waiting.remove(entry)
+            self._waiting = [other for other in self._waiting if other is not entry]
 
     async def __aenter__(self) -> Self:
         self._arrived = asyncio.Event()
@@ -69,15 +82,26 @@ class Batcher:
             await self._arrived.wait()
             self._arrived.clear()
             while self._waiting:
-                count = min(len(self._waiting), self._limits.batch)
-                jobs, futures = zip(*(self._waiting.popleft() for _ in range(count)), strict=True)
-                for future, result in zip(futures, await self._results(jobs), strict=True):
-                    if future.done():
+                batch = self._next_batch()
+                results = await self._results([entry.job for entry in batch])
+                for entry, result in zip(batch, results, strict=True):
+                    if entry.future.done():
                         continue
                     if isinstance(result, Exception):
-                        future.set_exception(result)
+                        entry.future.set_exception(result)
                     else:
-                        future.set_result(result)
+                        entry.future.set_result(result)
+
+    def _next_batch(self) -> list[_Entry]:
+        """Takes out what is due first, and what follows it while the tokens suffice."""
+        count, tokens = 1, self._waiting[0].tokens
+        for entry in self._waiting[1:]:
+            tokens += entry.tokens
+            if tokens > self._limits.batch_tokens:
+                break
+            count += 1
+        batch, self._waiting = self._waiting[:count], self._waiting[count:]
+        return batch
 
     async def _results(self, jobs: Sequence[object]) -> Sequence[object]:
         """The result of each job, or the exception that it raises; what fails together is tried

@@ -1,6 +1,7 @@
 """What the model is asked to compute for requests, many at a time."""
 
 import dataclasses
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
@@ -9,6 +10,7 @@ import numpy as np
 from jaxtyping import Float32, Int64
 
 from protclip_jax.inference.batched_calls import BULK_ROW_TOKENS
+from protclip_jax.inference.segment_contrast import Contrast
 from protclip_jax.retrieval.answer import Answer
 from protclip_jax.retrieval.engine import SearchEngine
 from protclip_jax.retrieval.query import Query
@@ -40,11 +42,42 @@ class TracksJob(NamedTuple):
     properties: Mapping[str, str]
 
 
+class ContrastJob(NamedTuple):
+    """Property weights of a clean sequence beside those for other texts, with their prefix."""
+
+    sequence: str
+    properties: Mapping[str, str]
+    others: Mapping[str, Sequence[str]]
+
+
+Job = SearchJob | TracksJob | ContrastJob
+
+
+def tokens_of(engine: SearchEngine, job: Job) -> int:
+    """What a job costs the model: the tokens of its protein and its texts."""
+    if isinstance(job, ContrastJob):
+        others = list(itertools.chain.from_iterable(job.others.values()))
+        return len(job.sequence) + _text_tokens(engine, [*job.properties.values(), *others])
+    if isinstance(job, TracksJob):
+        return len(job.sequence) + _text_tokens(engine, list(job.properties.values()))
+    if job.query.kind == "protein":
+        return len(job.query.contents[0])
+    return _text_tokens(engine, job.query.contents)
+
+
+def _text_tokens(engine: SearchEngine, texts: Sequence[str]) -> int:
+    tokenizer = engine.model.text_tokenizer
+    if tokenizer is None:
+        return 0
+    limit = engine.model.config["tokenizer"]["max_text_tokens"]
+    return sum(tokenizer.encode(text, max_tokens=limit).size for text in texts)
+
+
 def work(
-    engine: SearchEngine, jobs: Sequence[SearchJob | TracksJob]
-) -> list[dict[str, Answer] | Float32[np.ndarray, "_ _"]]:
-    """The result of every job: answers by index, or weights. All queries are embedded, and all
-    tracks computed, together."""
+    engine: SearchEngine, jobs: Sequence[Job]
+) -> list[dict[str, Answer] | Float32[np.ndarray, "_ _"] | dict[str, Contrast]]:
+    """The result of every job: answers by index, weights, or contrasts by property. All queries
+    are embedded, and all tracks computed, together."""
     results: list = [None] * len(jobs)
     searches = [position for position, job in enumerate(jobs) if isinstance(job, SearchJob)]
     for position, answers in zip(
@@ -58,6 +91,11 @@ def work(
         )
         for position, rows in zip(tracks, weights, strict=True):
             results[position] = rows
+    for position, job in enumerate(jobs):
+        if isinstance(job, ContrastJob):
+            results[position] = engine.model.segment_contrasts(
+                *job, batch_tokens=engine.batch_tokens
+            )
     return results
 
 

@@ -17,13 +17,13 @@ class Limits:
 
     Attributes:
       waiting: requests that wait for the model; one more is answered 429.
-      batch: requests that are computed together.
+      batch_tokens: of the requests that are computed together, but for one that has more by itself.
       seconds: until a request that has not been answered is answered 504.
       residues, text_letters, prompts, top: of a question.
     """
 
     waiting: int = 64
-    batch: int = 32
+    batch_tokens: int = 4096
     seconds: float = 60.0
     residues: int = 5000
     text_letters: int = 4000

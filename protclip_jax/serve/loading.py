@@ -20,6 +20,8 @@ _HEADERS = {"Retry-After": str(RETRY_SECONDS), "Connection": "close"}
 _PAGE = f"""<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
 <meta http-equiv="refresh" content="{RETRY_SECONDS}">
 <title>Loading</title>
 <p>{SENTENCE} This page asks again by itself.</p>

@@ -7,11 +7,18 @@ from pydantic import BaseModel, ConfigDict, Field
 from data_pipelines.inputs.plausibility import doubt
 from data_pipelines.inputs.protein_input import clean_protein
 from data_pipelines.protanno.record import PROPERTIES, with_prefix
+from protclip_jax.inference.segment_contrast import FEWEST_OTHERS
 from protclip_jax.retrieval import item_table
 from protclip_jax.retrieval.calibration import LEAST
 from protclip_jax.retrieval.engine import TOP, SearchEngine
 from protclip_jax.retrieval.query import Query, phrased, protein_query, understand
 from protclip_jax.serve.limits import Limits
+
+KINDS = ("auto", "text", "protein", *PROPERTIES)
+MOST_OTHERS = 64
+"""Texts of the index that a property's text is compared with."""
+MOST_IDS = 1000
+"""Proteins of one FASTA file."""
 
 
 class SearchRequest(BaseModel):
@@ -20,8 +27,9 @@ class SearchRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     query: str | list[str] = Field(description="a text or a protein; several texts are averaged")
-    kind: Literal["auto", "text", "protein"] = Field(
-        "auto", description="auto tells a sequence from a text"
+    kind: Literal[KINDS] = Field(
+        "auto",
+        description="auto tells a sequence from a text; a property asks a text with its prefix",
     )
     top: int = Field(TOP, ge=1, description="hits wanted from each index")
     taxon: list[Annotated[str, Field(max_length=200)]] = Field(
@@ -40,10 +48,27 @@ class TracksRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    id: str | None = None
-    sequence: str | None = None
+    id: str | None = Field(None, description="of a protein of the index")
+    sequence: str | None = Field(None, description="in the place of an id")
     properties: dict[Literal[PROPERTIES], str] = Field(
         description="content, with or without its prefix (`FUNCTION: …`)"
+    )
+    others: int = Field(
+        0,
+        ge=0,
+        le=MOST_OTHERS,
+        description="also compare each text with so many of the index's other texts; a property "
+        f"with fewer than {FEWEST_OTHERS} has no contrast",
+    )
+
+
+class FastaRequest(BaseModel):
+    """Proteins of the index."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    ids: list[Annotated[str, Field(max_length=1000)]] = Field(
+        min_length=1, max_length=MOST_IDS, description="as hits have them"
     )
 
 
@@ -69,7 +94,8 @@ def read_question(asked: SearchRequest, limits: Limits) -> tuple[Query, dict]:
     for text in texts:
         _check_unicode(text)
     try:
-        typed = understand(texts[0]) if len(texts) == 1 and asked.kind != "text" else None
+        can_be_protein = len(texts) == 1 and asked.kind in ("auto", "protein")
+        typed = understand(texts[0]) if can_be_protein else None
     except ValueError as error:
         raise Mistake(f"This cannot be asked: {error}.") from error
     if typed is not None and (asked.kind == "protein" or typed.kind == "protein"):
@@ -81,11 +107,11 @@ def read_question(asked: SearchRequest, limits: Limits) -> tuple[Query, dict]:
         raise Mistake(
             f"The text has {longest:,} letters; at most {limits.text_letters:,} can be asked."
         )
-    prompts = tuple(texts if asked.verbatim else map(phrased, texts))
-    return Query("text", "text", prompts, texts[0] if len(texts) == 1 else ""), {
-        "kind": "text",
-        "asked": prompts,
-    }
+    asks_for = asked.kind if asked.kind in PROPERTIES else "name"
+    prompts = tuple(texts if asked.verbatim else (phrased(text, asks_for) for text in texts))
+    is_looked_up = len(texts) == 1 and asks_for == "name"
+    understood = {"kind": "text", "asked": prompts}
+    return Query("text", "text", prompts, texts[0] if is_looked_up else ""), understood
 
 
 def _protein_question(name: str, sequence: str, limits: Limits) -> tuple[Query, dict]:

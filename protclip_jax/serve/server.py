@@ -5,11 +5,13 @@ import socket
 from typing import Literal
 
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from data_pipelines.common.errors import UserError
+from protclip_jax.serve import descriptors
 from protclip_jax.serve.limits import Limits
+from protclip_jax.serve.log_filter import log_sparingly
 
-CONNECTIONS, BACKLOG = 1024, 2048
 KEEP_ALIVE_SECONDS = 15
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
@@ -36,7 +38,7 @@ def listening_socket(host: str, port: int) -> socket.socket:
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         bound.bind((host, port))
-        bound.listen(BACKLOG)
+        bound.listen(descriptors.BACKLOG)
     except (OSError, OverflowError) as error:
         bound.close()
         reason = getattr(error, "strerror", None) or error
@@ -47,15 +49,41 @@ def listening_socket(host: str, port: int) -> socket.socket:
     return bound
 
 
+class BoundedProtocol(H11Protocol):
+    """uvicorn's protocol, which also closes a connection above `most`, and one that asks nothing
+    within the time that it would be kept alive without a request.
+
+    uvicorn's own `limit_concurrency` answers requests with 503 and leaves connections open that
+    send none.
+    """
+
+    most = descriptors.CONNECTIONS
+
+    def connection_made(self, transport) -> None:
+        super().connection_made(transport)
+        if len(self.connections) > self.most:
+            transport.abort()
+            return
+        self.timeout_keep_alive_task = self.loop.call_later(
+            self.timeout_keep_alive, self.timeout_keep_alive_handler
+        )
+
+
+def bounded_protocol(most: int) -> type[BoundedProtocol]:
+    """The protocol of a server with at most so many open connections."""
+    return type("BoundedProtocol", (BoundedProtocol,), {"most": most})
+
+
 def configured(app, limits: Limits, *, lifespan: Literal["on", "off"] = "on") -> uvicorn.Server:
     """The server of an application, not yet running.
 
     Args:
       lifespan: "off" for an application that has nothing to begin and to end.
     """
+    room = descriptors.room_for_connections()
     config = uvicorn.Config(
         app,
-        http="h11",
+        http=bounded_protocol(room.open),
         ws="none",
         loop="asyncio",
         lifespan=lifespan,
@@ -64,11 +92,12 @@ def configured(app, limits: Limits, *, lifespan: Literal["on", "off"] = "on") ->
         server_header=False,
         proxy_headers=False,
         headers=HEADERS,
-        limit_concurrency=CONNECTIONS,
-        backlog=BACKLOG,
+        limit_concurrency=room.answered,
+        backlog=room.backlog,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=int(limits.seconds) + 5,
     )
+    log_sparingly()
     return uvicorn.Server(config)
 
 

@@ -26,7 +26,8 @@ from protclip_jax.checkpoints import best
 from protclip_jax.checkpoints.parameters import stored_groups
 from protclip_jax.config.schema import completed
 from protclip_jax.convert.hub_folder import open_checkpoint
-from protclip_jax.embed.__main__ import LIBRARIES, publish_rejects
+from protclip_jax.embed.__main__ import LIBRARIES
+from protclip_jax.embed.parts import publish_rejects
 from protclip_jax.embed.resume import (
     adopt_plan,
     begin_finishing,

@@ -1,13 +1,12 @@
 """The proteins and variants to score, checked before any computation."""
 
-import csv
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from data_pipelines.common.errors import UserError
-from data_pipelines.common.plain_text import tsv_cell
+from data_pipelines.common.tables import TableWriter
 from data_pipelines.common.unique_ids import UniqueIds
 from data_pipelines.inputs.model_input import Prepared
 from data_pipelines.inputs.mutation_file import Mutation
@@ -142,11 +141,11 @@ def _refuse_misfits(
 def write_rejects(path: Path, rejects: Sequence[RejectedMutation]) -> None:
     """Lists rejected mutations in a TSV, in the format that `take_survey` uses for proteins."""
     with open(path, "w", encoding="utf-8", newline="") as file:
-        table = csv.writer(file, delimiter="\t", lineterminator="\n")
+        table = TableWriter(file)
         table.writerow(REJECTS_HEADER)
         for mutation, reason in rejects:
             name = f"{mutation.id} {mutation.text}".strip()
-            table.writerow((tsv_cell(name[:200]), mutation.line, tsv_cell(reason)))
+            table.writerow((name[:200], mutation.line, reason))
 
 
 def describe(rejects: Sequence[RejectedMutation], path: Path) -> list[str]:

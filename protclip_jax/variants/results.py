@@ -1,6 +1,5 @@
 """Writes the scores: a table, and for a scan a heat map."""
 
-import csv
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -8,7 +7,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from data_pipelines.common.figure_style import DPI
-from data_pipelines.common.plain_text import tsv_cell
+from data_pipelines.common.tables import TableWriter
 from data_pipelines.inputs.substitutions import AMINO_ACIDS, written
 from protclip_jax.variants.heat_map import heat_map
 from protclip_jax.variants.jobs import Job
@@ -26,11 +25,11 @@ def write_table(
 ) -> None:
     """Writes one row per variant: protein id, mutation in the user's numbering, columns."""
     with open(path, "w", newline="", encoding="utf-8") as file:
-        table = csv.writer(file, delimiter="\t", lineterminator="\n")
+        table = TableWriter(file)
         table.writerow(["id", "mutation", *columns])
         rows = zip(named(jobs, first_position), *columns.values(), strict=True)
         for (id, mutation), *values in rows:
-            table.writerow([tsv_cell(id), mutation, *(f"{value:.6g}" for value in values)])
+            table.writerow([id, mutation, *(f"{value:.6g}" for value in values)])
 
 
 def named(jobs: Sequence[Job], first_position: int) -> Iterator[tuple[str, str]]:

@@ -128,4 +128,4 @@ def test_dataset_without_training_records_is_one_sentence(dataset, tmp_path, cap
     dataset["swissprot_c1_r1"].clear()
     dataset["trembl_c3_r1"].clear()
     assert vocabulary.main(["--data_dir", "DIR", "--output", str(tmp_path / "vocab.txt")]) == 2
-    assert "DIR has no training record" in capsys.readouterr().err
+    assert "error: DIR " in capsys.readouterr().err

@@ -107,7 +107,7 @@ def test_a_report_is_replaced_by_the_same_line_only(run, workdir, capsys):
 def test_a_users_own_files_are_not_replaced_by_a_report(run, workdir, capsys, name):
     (workdir / name).write_text("mine")
     assert run("--checkpoint", workdir, "--output", workdir, "--pool", 20) == 2
-    assert f"{name} exists; remove it or name another --output" in capsys.readouterr().err
+    assert f"{name} exists; remove it or choose another --output" in capsys.readouterr().err
     assert (workdir / name).read_text() == "mine"
 
 
@@ -356,7 +356,7 @@ def test_a_full_disk_is_one_sentence_and_leaves_no_part_of_a_file(run, workdir, 
     )
     last = capsys.readouterr().err.splitlines()[-1]
     assert last.startswith("error: ")
-    assert "cannot be written (No space left on device); make room" in last
+    assert "cannot be written (No space left on device); free some space" in last
     for path in filter(lambda path: path.is_file(), disk.rglob("*")):
         assert (
             path.read_bytes()

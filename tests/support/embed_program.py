@@ -9,17 +9,18 @@ import time
 from pathlib import Path
 
 from protclip_jax.embed import __main__ as embed
+from protclip_jax.embed import parts
 
 
 def main(chunk_tokens, seconds, *arguments):
     """The exit code of the command."""
-    save = embed.save_part
+    save = parts.save_part
 
     def save_slowly(*args, **options):
         save(*args, **options)
         time.sleep(float(seconds))
 
-    embed.MIN_CHUNK_TOKENS, embed.MIN_CHUNK_BATCHES, embed.save_part = (
+    parts.MIN_CHUNK_TOKENS, parts.MIN_CHUNK_BATCHES, parts.save_part = (
         int(chunk_tokens),
         0,
         save_slowly,

@@ -9,6 +9,7 @@ from unittest import mock
 import numpy as np
 
 from protclip_jax.embed import __main__ as embed
+from protclip_jax.embed import parts
 
 WIDTHS = {"projected": 4, "mean": 6, "residues": 6}
 
@@ -53,9 +54,9 @@ def run(
         mock.patch.object(embed.ProtCLIP, "load", return_value=model),
         mock.patch.object(embed.best, "resolve_step", return_value=0),
         mock.patch.object(embed, "stored_groups", return_value=frozenset(groups)),
-        mock.patch.object(embed.jax, "default_backend", return_value="cpu"),
-        mock.patch.object(embed, "MIN_CHUNK_TOKENS", chunk_tokens),
-        mock.patch.object(embed, "MIN_CHUNK_BATCHES", 0),
+        mock.patch.object(parts.jax, "default_backend", return_value="cpu"),
+        mock.patch.object(parts, "MIN_CHUNK_TOKENS", chunk_tokens),
+        mock.patch.object(parts, "MIN_CHUNK_BATCHES", 0),
     ):
         return embed.main(["--checkpoint", "unused", *map(str, arguments)])
 

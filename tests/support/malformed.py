@@ -68,7 +68,7 @@ PROTEIN_FAULTS = {
 }
 
 CELL_FAULTS = {
-    word: Fault(word, "rejected", "there is no value")
+    word: Fault(word, "rejected", "missing value")
     for word in ("nan", "NA", "None", "null", "N/A", "#N/A", "NaN", "NULL")
 }
 
@@ -78,20 +78,18 @@ TEXT_FAULTS = {
     "one unknown word": Fault("abc ∆∆", "words", "vocabulary"),
 }
 
-FOREIGN = (
-    "UTF-8|begins with|before any '>' line|no column|no table of proteins|line 1 is not|no OBO term"
-)
+FOREIGN = "UTF-8|begins with|starts with '>'|no column|a table of proteins|line 1 is|OBO term"
 NOT_TEXT = {
     "bzip2": (bz2.compress(b">a\nMKV\n"), "compressed with bzip2"),
     "xz": (lzma.compress(b">a\nMKV\n"), "compressed with xz"),
     "zstd": (b"\x28\xb5\x2f\xfd\x04\x00", "compressed with zstd"),
-    "a spreadsheet": (b"PK\x03\x04\x14\x00", "ZIP archive or a spreadsheet"),
+    "a spreadsheet": (b"PK\x03\x04\x14\x00", "ZIP archive or spreadsheet"),
     "UTF-16": (">a\nMKV\n".encode("utf-16"), "UTF-16"),
-    "half a gzip": (gzip.compress(b">Cluster 0\n" * 50)[:-12], "cut off"),
+    "half a gzip": (gzip.compress(b">Cluster 0\n" * 50)[:-12], "gzip data end early"),
     "bytes of no encoding": (b"name,text,sequence\n\xff\xfe\xfa,\xff\xff,\xff\n", FOREIGN),
     "a web page": (b"<!DOCTYPE html>\n<html><body>503 Service Unavailable</body></html>\n", "HTML"),
     "nothing": (b"", "empty|no FASTA record|holds no|has no|lists no cluster"),
-    "blank lines": (b"\n \n\n", "empty|no FASTA record|holds no|has no|line 1 is not"),
+    "blank lines": (b"\n \n\n", "empty|no FASTA record|holds no|has no|line 1 is"),
     "a PDF": (b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n", "PDF"),
     "an answer in JSON": (b'{"messages": ["Not found"], "url": "http://x"}\n', f"JSON|{FOREIGN}"),
 }
@@ -188,19 +186,19 @@ def of_structures():
             good + b">w a long\nname of a protein\nMKVLLA\n",
             "rejected: 1 of 4",
         ),
-        "no header line": ("fasta", b"MKVLLA\n" + good, "before any '>' line"),
+        "no header line": ("fasta", b"MKVLLA\n" + good, "starts with '>'"),
         "an empty record": ("fasta", good + b">e\n", "rejected: 1 of 4"),
-        "an id twice": ("fasta", good + b">r0\nMKVLLA\n", "1 occur again"),
-        "no id": ("fasta", good + b">\nMKVLLA\n", "1 are empty and named"),
+        "an id twice": ("fasta", good + b">r0\nMKVLLA\n", "1 are duplicates"),
+        "no id": ("fasta", good + b">\nMKVLLA\n", "1 are empty"),
         "DNA in PIR": ("fasta", good + b">DL;d\nThing\nACGT*\n", "rejected: 1 of 4"),
         "a short row": ("csv", table + b"r9\n", "rejected: 1 of 4"),
         "a long row": ("csv", table + b"r9,MKV,MKV\n", "rejected: 1 of 4"),
         "a quotation mark that stays open": ("csv", table + b'r9,"MKV\n', "quot"),
         "no such column": ("csv", table.replace(b"sequence", b"letters"), "no column"),
         "no column of ids": ("csv", table.replace(b"id,", b"gene,"), "rows are numbered"),
-        "a header alone": ("csv", b"id,sequence\n", "holds no protein"),
+        "a header alone": ("csv", b"id,sequence\n", "no usable proteins"),
         "FASTA in a table": ("csv", good, "FASTA"),
-        "a table in FASTA": ("fasta", table, "before any '>' line"),
+        "a table in FASTA": ("fasta", table, "starts with '>'"),
         "a flat file in FASTA": ("fasta", b"ID   AB_TEST  Reviewed;  9 AA.\n", "flat file"),
         "GenBank": ("fasta", b"LOCUS       NC_1\n", "GenBank"),
         "XML": ("tsv", b"<?xml version='1.0'?>\n<uniprot/>\n", "XML"),
@@ -278,7 +276,7 @@ def of_joins():
     """Files that are joined to a dataset by name or sequence, and match little of it."""
     yield (
         "clusters of other names",
-        Malformed("clusters", "x.tsv", b"c1\tQ1\nc1\tQ2\n", "names none of the 3 records"),
+        Malformed("clusters", "x.tsv", b"c1\tQ1\nc1\tQ2\n", "x.tsv.*none of the 3 records"),
     )
     yield (
         "clusters of some",
@@ -290,19 +288,22 @@ def of_joins():
     )
     yield "clusters with three columns", Malformed("clusters", "x.tsv", b"c1\tP0\tx\n", "line 1")
     cut = b">Cluster 0\n0\t35aa, >P... *\n"
-    yield "clusters with names cut", Malformed("clusters", "x.clstr", cut, "names none .* -d 0")
+    yield "clusters with names cut", Malformed("clusters", "x.clstr", cut, "x.clstr.*-d 0")
     yield (
         "excluded: none of them",
         Malformed("exclude", "x.fasta", b">a\nMKVLLA\n", "0 of its 1 sequences"),
     )
-    yield "excluded: no protein", Malformed("exclude", "x.fasta", b">a\nMK7\n", "is no protein")
+    yield (
+        "excluded: no protein",
+        Malformed("exclude", "x.fasta", b">a\nMK7\n", "x.fasta line 1: a .*'7' at position 3"),
+    )
     yield (
         "excluded: a gene",
-        Malformed("exclude", "x.fasta", f">a\n{GENE}\n".encode(), "keep no protein out"),
+        Malformed("exclude", "x.fasta", f">a\n{GENE}\n".encode(), "match no proteins"),
     )
     yield (
         "excluded: all",
-        Malformed("exclude", "x.fasta", written("fasta", rows(GOOD)), "no record is left"),
+        Malformed("exclude", "x.fasta", written("fasta", rows(GOOD)), "no records remain"),
     )
 
 

@@ -8,13 +8,18 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
+from protclip_jax.cli.table import COMMANDS
 from protclip_jax.config.checks import check
 from protclip_jax.config.command_line import parse_flags
 
 FENCE = re.compile(
     r"^(?:<!-- needs: ([\w, ]+) -->\n)?```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL
 )
-INLINE = re.compile(r"`((?:[A-Z_]+=\S+ )*python (?:-m |train\.py )[^`]*)`")
+INLINE = re.compile(
+    r"`((?:[A-Z_]+=\S+ )*(?:python (?:-m |train\.py )|protclip (?:"
+    + "|".join(COMMANDS)
+    + r")\b)[^`]*)`"
+)
 ASSIGNMENT = re.compile(r"[A-Z_]+=.*", re.DOTALL)
 OPERATORS = "|&;<>"
 OUR_PACKAGES = ("benchmarks", "data_pipelines", "eval", "protclip_jax")
@@ -52,7 +57,8 @@ def shell_blocks(text: str) -> list[Block]:
 
 
 def inline_commands(text: str) -> list[list[str]]:
-    """The words of the commands `python -m …` and `python train.py …` within sentences."""
+    """The words of the commands `python -m …`, `python train.py …` and `protclip …` within
+    sentences."""
     lines = [" ".join(command.split()) for command in INLINE.findall(text)]
     return [_without_assignments(next(_simple_commands(_words(line)))) for line in lines]
 
@@ -91,9 +97,13 @@ def parse(words: list[str], *, whole: bool) -> None:
     words = words[1:] if words[0] == "srun" else words
     words = [PLACEHOLDERS.get(word, word) for word in words if word != OTHER_TEXT]
     words = ["python" if word == ".venv/bin/python" else word for word in words]
+    if words[:2] == ["protclip", "train"]:
+        words = ["python", "train.py", *words[2:]]
     if words[:2] == ["python", "train.py"]:
         required = [] if whole and not elided else ANY_RUN
         check(parse_flags(["train.py", *required, *words[2:]]).config)
+    elif words[0] == "protclip" and words[1:] and words[1] in COMMANDS:
+        _parse_module(COMMANDS[words[1]].module, words[2:], whole=whole and not elided)
     elif words[:2] == ["python", "-m"] and words[2].split(".")[0] in OUR_PACKAGES:
         _parse_module(words[2], words[3:], whole=whole and not elided)
 

@@ -1,1 +1,1 @@
-"""Cutting files of any size into entries and lines, in bounded memory."""
+"""Cuts files of any size into entries and lines, in bounded memory."""

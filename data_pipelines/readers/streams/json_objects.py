@@ -1,5 +1,4 @@
-"""Cutting JSON into the objects that are its entries: JSON lines, an array, or a search answer
-`{"results": [...]}`."""
+"""Cuts JSON into entry objects: JSON lines, an array, or a search response `{"results": [...]}`."""
 
 import io
 import json
@@ -19,8 +18,7 @@ from data_pipelines.readers.streams.pieces import (
 )
 
 _MARK = re.compile(rb'\{\s*+"(?:entryType|primaryAccession|seq)"')
-"""How the entries begin that UniProt and the makers of ProtAnno write; nothing within an entry
-does."""
+"""How entries from UniProt and the ProtAnno authors begin; nothing inside an entry does."""
 _ANSWER = re.compile(rb'\s*+(?:\[|\{\s*+"(?:results|facets)"\s*+:)')
 _EMPTY_ANSWER = re.compile(rb'\s*+(?:\[\s*+\]|\{\s*+"results"\s*+:\s*+\[\s*+\]\s*+\})\s*+\Z')
 _RESULTS = re.compile(rb'"results"\s*+:\s*+\[\s*+\Z')
@@ -32,16 +30,15 @@ _CHUNK_BYTES = 1 << 18
 
 
 def objects(content: BinaryIO, path: Path) -> Iterator[Piece]:
-    """The objects of a stream as they stand, in bounded memory; whether they are sound JSON shows
-    when they are parsed.
+    """Yields the objects of a stream as raw text, in bounded memory; they are validated on parsing.
 
-    JSON lines are cut at the line ends, and entries that begin as UniProt's do at those beginnings:
-    a broken one does not touch the others. In other files braces are counted, and an entry that
-    does not close takes the rest with it.
+    JSON lines are cut at line ends. Entries that begin like UniProt's are cut at those beginnings,
+    so a broken one does not affect the others. Other files are cut by counting braces, where an
+    unclosed entry takes the rest with it.
 
     Args:
-      content: the content of the file at `path`. If that is named `*.jsonl` it has JSON lines,
-        unless it begins as an array or a search answer; else its first line tells.
+      content: the content of the file at `path`. A file named `*.jsonl` has JSON lines unless it
+        begins like an array or a search response; for other names the first line decides.
 
     Raises:
       UserError: the file does not begin with a brace or bracket.
@@ -49,8 +46,8 @@ def objects(content: BinaryIO, path: Path) -> Iterator[Piece]:
     head = content.read(_CHUNK_BYTES).removeprefix(b"\xef\xbb\xbf")
     if head.strip() and not head.lstrip().startswith((b"{", b"[")):
         raise UserError(
-            f"{path} is no JSON of entries: it begins with {head.lstrip()[:20]!r}, not with "
-            "a brace or bracket."
+            f"{path} is not a JSON file of entries: it begins with {head.lstrip()[:20]!r}; "
+            "expected a brace or bracket."
         )
     stream = _Rejoined(head, content)
     answer = _ANSWER.match(head)
@@ -63,7 +60,7 @@ def objects(content: BinaryIO, path: Path) -> Iterator[Piece]:
 
 
 class _Rejoined(io.RawIOBase):
-    """A stream whose beginning was read already."""
+    """A stream whose beginning has already been read."""
 
     def __init__(self, head: bytes, rest: BinaryIO):
         self._head, self._rest = head, rest
@@ -81,8 +78,7 @@ def _is_object(text: bytes) -> bool:
 
 
 def _to_its_end(piece: Piece) -> Piece:
-    """Behind the last object no line and no other object begins; if it is cut off, it does not
-    parse."""
+    """Clears `UNFINISHED`: the last object needs no mark; a truncated one fails to parse."""
     return piece._replace(problem="") if piece.problem == UNFINISHED else piece
 
 
@@ -106,10 +102,9 @@ def _by_marks(content: BinaryIO, *, answer: bool) -> Iterator[Piece]:
 
 def _by_braces(content: BinaryIO) -> Iterator[Piece]:
     buffer, position, start, line = b"", 0, -1, 1
-    depth = outer = (
-        0  # Braces open, and how many of them are around the entries: one in a search answer.
-    )
-    # What has no brace is looked at again with every chunk, so these grow with it.
+    # `depth` counts open braces; `outer` is how many enclose the entries (1 in a search response).
+    depth = outer = 0
+    # Text without braces is scanned again with every chunk, so chunks grow with it.
     while chunk := content.read(max(_CHUNK_BYTES, len(buffer) // 4)):
         kept = position if start < 0 else start
         line += buffer.count(b"\n", 0, kept)

@@ -1,40 +1,39 @@
-"""Cutting a stream into entries in bounded memory, whatever marks their ends."""
+"""Cuts a stream into entries in bounded memory, with any rule for their ends."""
 
 from collections.abc import Callable, Iterator
 from typing import BinaryIO, NamedTuple
 
 MAX_BYTES = 1 << 24
-"""Of one entry: many times the longest known. What is left of a longer one is its first
-`KEPT_BYTES`."""
+"""Limit per entry: many times the longest known. A longer one keeps its first `KEPT_BYTES`."""
 
 TOO_LONG = f"it is longer than {MAX_BYTES >> 20} MiB"
-UNFINISHED = "the file ends before it does"
+UNFINISHED = "the file ends in the middle of it"
 
 _CHUNK_BYTES = 1 << 18
 KEPT_BYTES = 1 << 16
 _MARK_BYTES = 1 << 8
-"""Longer than any mark, so that one at the border of two chunks is found."""
+"""Longer than any mark, to find one across the border of two chunks."""
 
 
 class Piece(NamedTuple):
-    """A stretch of the stream."""
+    """A section of the stream."""
 
     line: int
-    """1-based, of its first byte."""
+    """1-based line of its first byte."""
     text: bytes
     problem: str = ""
-    """`TOO_LONG`, `UNFINISHED` (the last piece of a stream that does not end with a mark), or
-    ''."""
+    """`TOO_LONG`, `UNFINISHED` (last piece of a stream that does not end with a mark), or ''."""
 
 
 FindEnd = Callable[[bytes, int, int], int]
-"""(buffer, where the piece starts, where to look from) → where it ends, or -1 if the buffer does
-not hold its end."""
+"""(buffer, start of the piece, where to search from) → its end, or -1 if the buffer lacks it."""
 
 
 def pieces(content: BinaryIO, find_end: FindEnd) -> Iterator[Piece]:
-    """Cuts a stream behind every end that `find_end` sees; together the pieces are the stream,
-    but for those too long."""
+    """Cuts a stream after every end that `find_end` finds.
+
+    Joined, the pieces give the whole stream, except for pieces that are too long.
+    """
     buffer, start, line, skipping = b"", 0, 1, False
     look_from = 0
     while True:

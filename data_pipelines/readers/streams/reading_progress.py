@@ -1,5 +1,4 @@
-"""How far files are read: `open_bytes` tells whoever watches, so that a display knows the end
-before the items do."""
+"""Progress of reading files: `open_bytes` reports to the active watches, which know the total."""
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -14,11 +13,10 @@ _watches: list["Watch"] = []
 
 
 class Watch:
-    """Counts the bytes of some files, compressed as they are, that are read while the context is
-    open.
+    """Counts the (compressed) bytes read from some files while the context is open.
 
     Attributes:
-      total: bytes of them all; 0 where there is no such file, as for a pipe or a folder.
+      total: the size of all files in bytes; 0 if there are none, as for a pipe or a folder.
     """
 
     def __init__(self, paths: Iterable[Path]):
@@ -36,18 +34,18 @@ class Watch:
 
     @property
     def position(self) -> int:
-        """Bytes that have been read so far."""
+        """Bytes read so far."""
         for name, file in self._open.items():
             self._read[name] = file.tell()
         return sum(self._read.values())
 
     def begin(self, name: str, file: BinaryIO) -> None:
-        """Takes note of a file that has just been opened."""
+        """Registers a file that was just opened."""
         if name in self._read:
             self._open[name] = file
 
     def end(self, name: str, file: BinaryIO) -> None:
-        """Takes note that it is about to be closed."""
+        """Unregisters a file that is about to be closed."""
         if self._open.get(name) is file:
             self._read[name] = file.tell()
             del self._open[name]
@@ -55,7 +53,7 @@ class Watch:
 
 @contextlib.contextmanager
 def watched(path: str | Path, file: BinaryIO) -> Iterator[None]:
-    """Lets the present watches know that the file is read in the context."""
+    """Registers an open file with the active watches for the duration of the context."""
     watching = tuple(_watches)
     for watch in watching:
         watch.begin(str(path), file)
@@ -74,13 +72,12 @@ def reading_progress(
     noun: str,
     size: Callable[[Item], int] = lambda item: 1,
 ) -> Iterator[Item]:
-    """The items that are read from files, with a display of how much of the files is read, and of
-    their number.
+    """Yields items read from files, and shows how much of the files is read and the item count.
 
     Args:
-      paths: the files; where none of them is a file, the items alone are counted.
-      noun: what items are called.
-      size: how many of them an item stands for.
+      paths: the files; if none is a regular file, only items are counted.
+      noun: the plural name of the items.
+      size: how many items one element counts as.
     """
     with Watch(paths) as watch:
         if watch.total:

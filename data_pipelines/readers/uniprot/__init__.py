@@ -1,1 +1,1 @@
-"""Source formats, one file each: UniProt's, and tables and JSON lines that stand in for them."""
+"""Source formats, one per file: UniProt's own, and tables and JSON lines with the same content."""

@@ -1,15 +1,15 @@
-"""The `FT` lines of a UniProt entry, in the layout before 2020 (fixed columns) and since
-(`start..end` and qualifiers).
+"""Parses the `FT` lines of a UniProt entry, in the layouts before and since 2020.
+
+The older layout has fixed columns; the newer one has `start..end` and qualifiers.
 
     FT   ACT_SITE    388    388       Proton acceptor (Potential).
     FT   BINDING         102
     FT                   /ligand="Zn(2+)"
     FT                   /ligand_label="1"
 
-A position with `<`, `>` or `?` before a number lies beyond it or near it: the number is taken, as
-the nearest residue the entry names. A feature without a number (`?`), on another sequence
-(`P12345-2:71`) or outside of this one (position 0 of a removed methionine in old entries) cannot
-be expressed as residues start…end; it is left out and counted.
+A position with `<`, `>` or `?` before its number lies beyond or near it; the number is used, as the
+nearest residue given. A feature is omitted and counted if it has no number (`?`), lies on another
+sequence (`P12345-2:71`) or outside this one (position 0 of a removed methionine in old entries).
 """
 
 import re
@@ -21,36 +21,36 @@ from data_pipelines.readers.uniprot.feature_types import TYPES
 from data_pipelines.readers.uniprot.wrapping import unwrap, unwrap_residues
 
 WITH_SEQUENCE = {"CONFLICT", "MUTAGEN", "VARIANT", "VAR_SEQ", "VARSPLIC"}
-"""Types whose note begins with residues, which wrap anywhere: `MKV -> GA (in isoform 2)`."""
+"""Types whose note begins with residues, which wrap at any letter: `MKV -> GA (in isoform 2)`."""
 
 _FEATURE = re.compile(r"^FT   (\S+)[^\S\n]*(\S*)[^\S\n]*(.*)((?:\nFT    .*)*)", re.MULTILINE)
-"""Type, location or start, what else the key line holds, further lines."""
+"""Type, location or start, rest of the key line, further lines."""
 _OLD_END = re.compile(r"(?s)([<>?]?[0-9]+|\?)(?: (.*))?\Z")
 _NO_FEATURE = re.compile(r"(?:FT    .*\n?)+")
 _LOCATION = re.compile(
     r"(?P<other>\S+:)?[<>?]?(?P<start>[0-9]{0,9})(?:\.\.[<>?]?(?P<end>[0-9]{0,9}))?"
 )
 _MAX_DIGITS = 18
-"""Of a location; more are no residues, and Python takes no number of thousands of digits."""
+"""Limit for a location; Python refuses to parse numbers with thousands of digits."""
 _NEXT_FEATURE = re.compile(rf"; (?=(?:{'|'.join(TYPES)}) [<>?]?[0-9?])")
 _NOTE = re.compile(r'/note="((?:[^"]++|"")*+)"')
 _QUALIFIER = re.compile(r'/(\w++)="((?:[^"]++|"")*+)"')
 
 
 def parse_features(table: str, *, length: int, omitted: Counter) -> tuple[Feature, ...]:
-    """The features of one entry.
+    """Parses the features of one entry.
 
     Args:
-      table: its `FT` lines, without a final line end.
-      length: number of residues.
-      omitted: counts the features left out, by reason.
+      table: the entry's `FT` lines, without a final line break.
+      length: the number of residues.
+      omitted: counts the omitted features, by reason.
     """
     features = []
     if _NO_FEATURE.match(table):
         omitted["lines without a feature"] += 1
     for type_, location, old, lines in _FEATURE.findall(table):
         if old:
-            # The old layout: two positions, then the note.
+            # The older layout has two positions, then the note.
             end, _, note = old.partition(" ")
             location, note = (
                 f"{location}..{end}",
@@ -67,13 +67,14 @@ def parse_features(table: str, *, length: int, omitted: Counter) -> tuple[Featur
 
 
 def cell_features(type_: str, cell: str, *, length: int, omitted: Counter) -> tuple[Feature, ...]:
-    """The features of one type in a cell of a TSV export: `METAL 5; /note="Zn"; METAL 9` or `METAL
-    5 5 Zn.; METAL 9 9`.
+    """Parses the features of one type from a cell of a TSV export.
+
+    A cell looks like `METAL 5; /note="Zn"; METAL 9` or `METAL 5 5 Zn.; METAL 9 9`.
 
     Args:
-      cell: its text, not empty.
-      length: number of residues.
-      omitted: counts the features left out, by reason.
+      cell: the non-empty text of the cell.
+      length: the number of residues.
+      omitted: counts the omitted features, by reason.
     """
     features = []
     for part in re.split(rf"; (?={type_} [<>?]?[0-9?])", cell):
@@ -95,10 +96,9 @@ def cell_features(type_: str, cell: str, *, length: int, omitted: Counter) -> tu
 
 
 def mixed_features(cell: str, *, length: int, omitted: Counter) -> tuple[Feature, ...]:
-    """The features of a cell that may hold several types: `ACT_SITE 57; /note="Zn"; DOMAIN
-    20..130`.
+    """Parses the features of a cell with several types: `ACT_SITE 57; /note="Zn"; DOMAIN 20..130`.
 
-    Arguments as in `cell_features`; the cell may be empty.
+    Arguments are as in `cell_features`; the cell may be empty.
     """
     features = []
     for part in _NEXT_FEATURE.split(cell) if cell else ():
@@ -111,7 +111,7 @@ def mixed_features(cell: str, *, length: int, omitted: Counter) -> tuple[Feature
 
 
 def residues(location: str, length: int) -> tuple[int, int] | str:
-    """(start, end) of a location `5`, `3..9`, `<1..?20`, or why it has none."""
+    """Parses a location such as `5`, `3..9` or `<1..?20` to (start, end), or names the problem."""
     start, dots, end = location.partition("..")
     end = end if dots else start
     if not (
@@ -135,8 +135,7 @@ def _unwrap(type_: str, text: str) -> str:
 
 
 def _old_note(type_: str, text: str) -> str:
-    """The description without its final stop, which is layout, and without the feature's own
-    identifier."""
+    """The description without its final period (layout) and without the feature's identifier."""
     return _unwrap(type_, text.partition("/FTId=")[0]).removesuffix(".")
 
 
@@ -151,13 +150,12 @@ def _new_note(type_: str, lines: str) -> str:
 
 
 def parse_qualifiers(text: str) -> dict[str, str]:
-    """Name → value of `/name="value"`, where a doubled quotation mark is one."""
+    """Maps names to values of `/name="value"`; doubled quotation marks become single ones."""
     return {name: value.replace('""', '"') for name, value in _QUALIFIER.findall(text)}
 
 
 def binding_note(qualifiers: Mapping[str, str]) -> str:
-    """What is bound, then the feature's /note: `Zn(2+) 1; catalytic; in the dimer`. Its
-    /evidence is left out."""
+    """The ligand, then the feature's /note (no /evidence): `Zn(2+) 1; catalytic; in the dimer`."""
     get = qualifiers.get
     ligand = f"{get('ligand', '')} {get('ligand_label', '')}".rstrip()
     part = f"{get('ligand_part', '')} {get('ligand_part_label', '')}".rstrip()

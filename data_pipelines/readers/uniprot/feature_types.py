@@ -1,4 +1,4 @@
-"""UniProt's feature types under the names that each of its formats gives them."""
+"""UniProt's feature types and their names in each of its formats."""
 
 _NAMES = """
 INIT_MET|initiator methionine|Initiator methionine
@@ -45,13 +45,13 @@ STRAND|strand|Beta strand
 _ROWS = [line.split("|") for line in _NAMES.split("\n") if line]
 
 TYPES = tuple(row[0] for row in _ROWS)
-"""As in flat files, in their order."""
+"""The names in flat files, in their order."""
 
 OF_XML = {row[1]: row[0] for row in _ROWS}
-"""XML's `type` → the flat file's."""
+"""XML `type` → flat-file type."""
 
 OF_JSON = {row[2]: row[0] for row in _ROWS}
-"""JSON's `type` → the flat file's."""
+"""JSON `type` → flat-file type."""
 
 OF_COLUMN = {name.lower(): type_ for name, type_ in OF_JSON.items()} | {"signal peptide": "SIGNAL"}
-"""Name of a TSV column in lower case → the flat file's type."""
+"""Lower-case TSV column name → flat-file type."""

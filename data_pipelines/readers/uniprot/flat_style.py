@@ -1,7 +1,6 @@
-"""UniProt's statements as its flat file words them, for the formats that store their parts: XML and
-JSON.
+"""Formats statements the way UniProt's flat file words them; used for XML and JSON.
 
-Evidence tags are texts such as `ECO:0000269|PubMed:1`; the flat file sorts them.
+Evidence tags are strings such as `ECO:0000269|PubMed:1`; the flat file sorts them.
 """
 
 from collections.abc import Iterable, Sequence
@@ -21,25 +20,27 @@ Tagged = tuple[str, Sequence[str]]
 
 
 def existence_level(text: str) -> int:
-    """1…5 for `Predicted` or `4: Predicted`, 0 for nothing.
+    """Converts `Predicted` or `4: Predicted` to a level from 1 to 5; '' gives 0.
 
     Raises:
-      Malformed: it is none of UniProt's.
+      Malformed: the text is not one of UniProt's levels.
     """
     level = EXISTENCE.get(text.lower().lstrip("12345: "), 0)
     if text and not level:
-        raise Malformed(f"its protein existence is {printable(text[:60])!r}, none of UniProt's")
+        raise Malformed(
+            f"its protein existence {printable(text[:60])!r} is not one of UniProt's levels"
+        )
     return level
 
 
 def tagged(text: str, tags: Iterable[str]) -> str:
-    """`Nucleus {ECO:1, ECO:2}`; without tags the text alone."""
+    """Appends the tags: `Nucleus {ECO:1, ECO:2}`; without tags returns the text alone."""
     tags = sorted(tags)
     return f"{text} {{{', '.join(tags)}}}" if tags else text
 
 
 def sentence(text: str, tags: Sequence[str]) -> str:
-    """`It binds. {ECO:1}.`: with one stop, as free text has it."""
+    """Ends the text with one period and appends the tags, as in free text: `It binds. {ECO:1}.`"""
     text = text if text.endswith(".") else text + "."
     return tagged(text, tags) + ("." if tags else "")
 
@@ -49,28 +50,27 @@ def _of_molecule(molecule: str, text: str) -> str:
 
 
 def comment(molecule: str, texts: Iterable[Tagged]) -> str:
-    """A FUNCTION or SIMILARITY comment, limited to a molecule unless that is ''."""
+    """A FUNCTION or SIMILARITY comment, limited to a molecule if one is given."""
     return _of_molecule(molecule, " ".join(sentence(*text) for text in texts if text[0]))
 
 
 def location_comment(
     molecule: str, positions: Iterable[Sequence[Tagged]], notes: Iterable[Tagged]
 ) -> str:
-    """A SUBCELLULAR LOCATION comment. A place is its location and, where stated, its topology
-    and orientation."""
-    texts = [
-        f"{'; '.join(tagged(*part) for part in position if part[0])}."
-        for position in positions
-        if any(part[0] for part in position)
-    ]
+    """A SUBCELLULAR LOCATION comment; a position is a location, perhaps with topology etc."""
+    places = map(_place, positions)
+    texts = [f"{place}." for place in places if place]
     if note := " ".join(sentence(*text) for text in notes if text[0]):
         texts.append(f"Note={note}")
     return _of_molecule(molecule, " ".join(texts))
 
 
+def _place(parts: Iterable[Tagged]) -> str:
+    return "; ".join(tagged(*part) for part in parts if part[0])
+
+
 def sequence_note(type_: str, original: str, variations: Sequence[str], description: str) -> str:
-    """The note of a feature that tells another sequence: `K->A,R: Inactive.`, `A -> V (in
-    dbSNP:rs1)`, `Missing`."""
+    """The note of a sequence change: `K->A,R: Inactive.`, `A -> V (in dbSNP:rs1)`, `Missing`."""
     mutated = type_ == "MUTAGEN"
     change = "Missing"
     if original and variations:
@@ -83,5 +83,5 @@ def sequence_note(type_: str, original: str, variations: Sequence[str], descript
 
 
 def comments(text: str, heading: str) -> str:
-    """The comments of one topic without the headings between them: `A.; FUNCTION: B.` → `A. B.`"""
+    """Joins the comments of one topic, without headings in between: `A.; FUNCTION: B.` → `A. B.`"""
     return text.replace(f"; {heading}: ", " ")

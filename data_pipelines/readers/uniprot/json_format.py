@@ -1,4 +1,4 @@
-"""The base of source formats of JSON objects: as lines, in an array, or in a search answer."""
+"""Base class of JSON source formats: JSON lines, an array, or a search response."""
 
 import abc
 import json
@@ -17,44 +17,46 @@ from data_pipelines.readers.uniprot.source_format import SourceFormat
 
 _DECODER = json.JSONDecoder()
 _AFTER = re.compile(r'\s*(?:[],]|\Z|\}\s*(?:,\s*\{\s*"from"\s*:|\]))')
-"""Behind an entry stands the next, or the end; an answer of ID mapping wraps each in `{"from":
-…, "to": …}`."""
+"""What may follow an entry: the next one or the end.
+
+An ID mapping response wraps each entry in `{"from": …, "to": …}`.
+"""
 
 
 class JsonFormat(SourceFormat):
-    """A kind of JSON objects. A file may mix kinds, so each object is recognised by itself."""
+    """A kind of JSON object. A file may mix kinds, so each object is recognised individually."""
 
     suffixes = (".json", ".jsonl")
 
     @abc.abstractmethod
     def recognises(self, content: bytes) -> bool:
-        """Whether an object that is not parsed yet, and may be broken, is of this kind."""
+        """Whether an unparsed, possibly broken object is of this kind."""
 
     @abc.abstractmethod
     def record(self, entry: dict, omitted: Counter) -> Record:
-        """Makes the record of an object; arguments and errors as in `parse`."""
+        """Converts an object to a record; arguments and errors as in `parse`."""
 
     def split(self, path: Path) -> Iterator[RawEntry]:
         """Yields the objects of a JSON or JSON lines file."""
         return self.split_shared(path, [self])
 
     def split_shared(self, path: Path, formats: Sequence["JsonFormat"]) -> Iterator[RawEntry]:
-        """Yields the objects, marked with the first format that recognises each, else the last."""
+        """Yields objects, each marked with the first format that recognises it or the last."""
         empty = True
         with open_bytes(path) as content:
             for line, text, problem in objects(content, path):
                 empty = False
                 yield RawEntry(_recognised(text, formats).name, path.name, line, text, problem)
         if empty:
-            raise UserError(f"{path} holds no entry: no JSON object is in it.")
+            raise UserError(f"{path} has no entries: it contains no JSON object.")
 
     def parse(self, raw: RawEntry, omitted: Counter) -> Record:
-        """Makes the record of an entry."""
+        """Parses an entry into a record."""
         text = decode(raw.content)
         try:
             entry, end = _DECODER.raw_decode(text, text.find("{"))
         except (ValueError, RecursionError) as error:
-            raise Malformed(f"it is no sound JSON: {printable(str(error))}") from None
+            raise Malformed(f"it is not valid JSON: {printable(str(error))}") from None
         if not _AFTER.match(text, end):
             following = printable(text[end:].strip()[:20])
             raise Malformed(f"its closing brace is followed by {following!r}")
@@ -69,14 +71,14 @@ def _recognised(content: bytes, formats: Sequence[JsonFormat]) -> JsonFormat:
 
 
 def member(value: Any, key: str, kind: type) -> Any:
-    """What an object has under a key; an empty `kind` if it has nothing there.
+    """Returns the value of an object's key, or an empty `kind` if the key is missing.
 
     Raises:
-      Malformed: `value` is not an object, or what it has is not a `kind`.
+      Malformed: `value` is not an object, or its member is not a `kind`.
     """
     if type(value) is not dict:
         found = type(value).__name__
-        raise Malformed(f"what should have its {key} is a JSON {found}, not an object")
+        raise Malformed(f"the parent of {key} is a JSON {found}, not an object")
     found = value.get(key)
     if found is None:
         return kind()

@@ -1,21 +1,20 @@
-"""A lab's own JSON lines (or an array): one object a protein, with the fields
+"""A lab's own JSON lines (or an array): one object per protein, with these fields
 
-    accession, sequence                          must be there
-    name, function, location, similarity         texts; absent, null or "" = the protein lacks the
-    property other_names                                  a list of texts; needs a name
-    organism, taxon, genes, go                   a text, an id of NCBI's taxonomy, lists of texts
+    accession, sequence                          required
+    name, function, location, similarity         strings; absent, null or "" = missing property
+    other_names                                  a list of strings; requires a name
+    organism, taxon, genes, go                   a string, an NCBI taxonomy id, lists of strings
     entry_name, source, existence, features      as below
 
-`source` is "swissprot", "trembl" or "unknown" (the default), `existence` a whole number from 1 to 5
-as UniProt's protein existence, or 0, unknown (the default). A feature is `[type, start, end,
-note]`, the type as in UniProt's `FT` lines, positions counted from 1, both ends included; the note
-may be absent.
+`source` is "swissprot", "trembl" or "unknown" (the default). `existence` is UniProt's protein
+existence from 1 to 5, or 0 for unknown (the default). A feature is `[type, start, end, note]`: the
+type as in UniProt's `FT` lines, 1-based inclusive positions, and an optional note.
 
-    {"accession": "LAB1", "sequence": "MKVLAAGIV", "name": "Widgetase", "features": [["ACT_SITE", 5,
-    5, "Nucleophile"]]}
+    {"accession": "LAB1", "sequence": "MKVLAAGIV", "name": "Widgetase",
+     "features": [["ACT_SITE", 5, 5, "Nucleophile"]]}
 
-Other fields are not read: the build counts each by its name, so that a misspelt one shows.
-`--cluster_field` takes similarity clusters from one of them.
+Other fields are ignored. The build counts each by name, so that misspelt ones show up.
+`--cluster_field` reads similarity clusters from one of them.
 """
 
 import re
@@ -43,24 +42,23 @@ class LabJsonl(JsonFormat):
     nameless = True
 
     def recognises(self, content: bytes) -> bool:
-        """Whether an object has an accession under that very name, and no entry type as
-        UniProt's have."""
+        """Whether an object has the key `accession` and lacks UniProt's `entryType`."""
         return b'"accession"' in content and b'"entryType"' not in content
 
     def accession(self, raw: RawEntry) -> str:
-        """What a reject of the entry is called, '' if that cannot be told."""
+        """Returns the accession of a possibly broken entry, '' if not found."""
         return raw.find(_ACCESSION)
 
     def record(self, entry: dict, omitted: Counter) -> Record:
-        """The record of an object.
+        """Converts an object to a record.
 
         Raises:
-          Malformed: a field is of another kind.
+          Malformed: a field has the wrong type.
         """
         texts = {name: " ".join(member(entry, name, str).split()) for name in _TEXTS}
         lists = {name: tuple(_texts(entry, name)) for name in _LISTS}
         features = _features(entry, length=len(texts["sequence"]), omitted=omitted)
-        omitted.update(map(unread, entry.keys() - _FIELDS))
+        omitted.update(map(ignored_field, entry.keys() - _FIELDS))
         return Record(
             **texts,
             **lists,
@@ -74,13 +72,13 @@ class LabJsonl(JsonFormat):
 def _texts(entry: dict, name: str) -> list[str]:
     texts = member(entry, name, list)
     if not all(isinstance(text, str) for text in texts):
-        raise Malformed(f"its {name} are not all texts")
+        raise Malformed(f"its {name} must be a list of strings")
     return texts
 
 
-def unread(field: str) -> str:
-    """How a build's counts call a field that is not read."""
-    return f"field {printable(field)[:100]}, which is not read"
+def ignored_field(field: str) -> str:
+    """Names an ignored field in a build's counts."""
+    return f"ignored field {printable(field)[:100]}"
 
 
 def _features(entry: dict, *, length: int, omitted: Counter) -> tuple[Feature, ...]:

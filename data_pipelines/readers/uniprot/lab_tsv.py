@@ -1,25 +1,22 @@
-"""A lab's own table: tab-separated, UTF-8, its first line the header
+"""A lab's own table: tab-separated, UTF-8, with a header line
 
     accession  sequence  name  function  location  similarity
 
-in any order; `accession` and `sequence` must be there, the others need not. It is told from
-UniProt's export by its header. One protein a line; cells are not quoted and hold neither tabs nor
-line ends; an empty cell is an absent property. A row may have no text at all.
+in any order. `accession` and `sequence` are required, the others optional. The header distinguishes
+it from UniProt's export. Each line is one protein. Cells are not quoted and contain no tabs or line
+breaks; an empty cell is a missing property. A row may have no text at all.
 
-    accession  sequence   name        function                  location    similarity
-    LAB1       MKVLAAGIV  Widgetase   Cleaves widgets in two.   Cytoplasm.  Belongs to the widgetase
-    family.
+    accession  sequence   name       function           location    similarity
+    LAB1       MKVLAAGIV  Widgetase  Cleaves widgets.   Cytoplasm.  Belongs to the widget family.
 
-The texts are taken as they stand, and a name is all that its cell says: there are no other names.
-Optional further columns, each cell of which may be empty:
+Texts are taken as they stand. A name is the whole cell: other names are not split off. Optional
+further columns, whose cells may be empty:
 
 - `entry_name`.
-- `source`: `swissprot`, `trembl` or `unknown`, the default.
-- `existence`: 1 to 5 as UniProt's protein existence, or 0, unknown, the default.
-- `organism`, `taxon` (an id of NCBI's taxonomy), `genes` and `go` (names or ids with a blank
-  between them).
-- `features`: as UniProt's export writes them, `ACT_SITE 57; /note="Proton acceptor"; DOMAIN
-  20..130`.
+- `source`: `swissprot`, `trembl` or `unknown` (the default).
+- `existence`: UniProt's protein existence from 1 to 5, or 0 for unknown (the default).
+- `organism`, `taxon` (an NCBI taxonomy id), `genes` and `go` (names or ids separated by spaces).
+- `features`: as in UniProt's export: `ACT_SITE 57; /note="Proton acceptor"; DOMAIN 20..130`.
 """
 
 from collections import Counter
@@ -55,20 +52,20 @@ class LabTsv(TableFormat):
     nameless = True
 
     def accession(self, raw: RawEntry) -> str:
-        """What a reject of the row is called, '' if that cannot be told."""
+        """Returns the accession of a possibly broken row, '' if not found."""
         return raw.first_cell("accession")
 
     def parse(self, raw: RawEntry, omitted: Counter) -> Record:
-        """The record of a row.
+        """Parses a row into a record.
 
         Raises:
-          Malformed: there is none.
+          Malformed: the row is not valid.
         """
         row = {"entry_name": "", "name": ""} | raw.cells()
         existence = row.pop("existence", "") or "0"
         if existence not in "012345" or len(existence) != 1:
             raise Malformed(
-                f"its existence is {printable(existence[:20])!r}, not 1 to 5 (empty = unknown)"
+                f"its existence is {printable(existence[:20])!r}; expected 1 to 5 (empty = unknown)"
             )
         source = row.pop("source", "") or UNKNOWN_SOURCE
         cell = row.pop("features", "")

@@ -1,38 +1,37 @@
-"""A protein's names, in the order of UniProt's flat file: the recommended one, and all others as
-`Record.other_names` has them.
+"""A protein's names in the order of UniProt's flat file: recommended name, then all others.
 
-The names of its parts (`Contains:`, `Includes:`) and the word `Fragment` are none of them.
+Names of its parts (`Contains:`, `Includes:`) and the word `Fragment` are left out.
 """
 
 import re
 from typing import NamedTuple
 
 EC, ALLERGEN, BIOTECH, CD_ANTIGEN = "EC ", "allergen ", "biotech ", "CD antigen "
-"""What UniProt's TSV export writes in front of other names than full, short and INN ones."""
+"""Prefixes in UniProt's TSV export of names that are not full, short or INN names."""
 
 _NAME_END = re.compile(
     r"(?:(?:NAD|NADP|NAD\(P\))(?:\(\+\)|H)?|[ACGU](?:TP|DP|MP)|(?:[\w/+-]+-)?(?:quinone|ubiquinone|plastoquinone|menaquinone)"
     r"|\w+-(?:forming|hydrolyzing|hydrolysing|transporting|binding|dependent|specific|generating)"
     r"|\w+(?:ating|izing|ising)|cytochrome(?: c\d*)?|ferredoxin|flavodoxin|acceptor)"
 )
-"""What enzymes' names end in, in parentheses."""
+"""Parenthesized endings that belong to enzyme names."""
 
 _PARTS = ("Cleaved into", "Includes", "Contains")
 _NO_NAMES = re.compile(r"\[.*|\(Fragments?\)")
 
 
 class Names(NamedTuple):
-    """The recommended name, else the submitted or only one, '' if there is none; and the others."""
+    """The recommended name (else the submitted or only one, else '') and the other names."""
 
     name: str
     others: tuple[str, ...]
 
 
 def split_names(text: str) -> Names:
-    """The names of `Name (Short) (EC 1.1.1.1) (Synonym) [Cleaved into: Part (Other)]`.
+    """Splits `Name (Short) (EC 1.1.1.1) (Synonym) [Cleaved into: Part (Other)]` into names.
 
-    A name that itself ends in parentheses cannot be told from one with a synonym, unless they hold
-    what names end in (`(NADPH)`, see `_NAME_END`).
+    A name that itself ends in parentheses looks like a name with a synonym. It is only recognised
+    if the parentheses hold a typical ending of a name (`(NADPH)`, see `_NAME_END`).
     """
     end, groups = len(text), []
     while start := last_group(text, end):
@@ -46,7 +45,7 @@ def split_names(text: str) -> Names:
 
 
 def last_group(text: str, end: int) -> int:
-    """Where the balanced group begins that ends `text[:end]` behind a blank, 0 if none does."""
+    """Start of the balanced group at the end of `text[:end]` after a space; 0 if there is none."""
     if text.endswith("]", 0, end):
         return max(text.rfind(f" [{part}: ", 0, end) + 1 for part in _PARTS)
     if not text.endswith(")", 0, end):

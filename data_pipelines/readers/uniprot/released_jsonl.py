@@ -1,17 +1,15 @@
-"""The released ProtAnno: JSON lines of `seq` and `text`, the biotext, `PROTEIN NAME: …. FUNCTION:
-…. SIMILARITY: ….`.
+"""The released ProtAnno: JSON lines with `seq` and the biotext `text`.
 
-What becomes of an entry:
-- accession: the release has none; `SEQ` and 16 hexadecimal digits of the sequence's SHA-256, the
-  same wherever it stands.
-- entry_name, features: none. existence: 0, unknown. source: Swiss-Prot, the one that sampling takes
-  whole: the release was thinned by its makers already.
-- name, other_names: the first name, and what the text appends in parentheses (see `split_names`),
-  without its final stop.
-- function, location, similarity: from their heading to the next, where the headings stand in the
-  biotext's order, each once (or again after a semicolon, which separates the comments of one
-  topic). Else a word of a text cannot be told from a heading: the name, which comes first, is
-  taken alone, and `omitted` counts the text.
+A biotext looks like `PROTEIN NAME: …. FUNCTION: …. SIMILARITY: ….`. An entry is converted thus:
+- accession: the release has none; `SEQ` and 16 hexadecimal digits of the sequence's SHA-256.
+- entry_name, features: none. existence: 0 (unknown). source: Swiss-Prot, which is sampled in full,
+  because the authors already thinned the release.
+- name, other_names: the first name, and the names in parentheses after it (see `split_names`),
+  without the final period.
+- function, location, similarity: the text from their heading to the next. This requires the
+  headings in the biotext's order, each once (or again after a semicolon, which separates comments
+  of one topic). Otherwise a heading cannot be distinguished from a word of the text: only the name,
+  which comes first, is kept, and `omitted` counts the text.
 """
 
 import hashlib
@@ -35,13 +33,13 @@ class ReleasedJsonl(JsonFormat):
     description = "the released ProtAnno's JSON lines"
 
     def recognises(self, content: bytes) -> bool:
-        """Whether an object has the keys of the release, and no entry type as UniProt's have."""
+        """Whether an object has the release's keys and lacks UniProt's `entryType`."""
         if b'"entryType"' in content:
             return False
         return b'"seq"' in content and b'"text"' in content
 
     def record(self, entry: dict, omitted: Counter) -> Record:
-        """The record of an object's sequence and biotext.
+        """Converts an object's sequence and biotext to a record.
 
         Raises:
           Malformed: the text does not begin with the protein's name.
@@ -50,15 +48,17 @@ class ReleasedJsonl(JsonFormat):
         text = " ".join(member(entry, "text", str).split())
         if not text.startswith(f"{PREFIXES['name']}: "):
             raise Malformed(
-                f"its text begins with {printable(text[:20])!r}, not with {PREFIXES['name']}:"
+                f"its text begins with {printable(text[:20])!r}; expected {PREFIXES['name']}:"
             )
         name, *parts = _HEADING.split(text)
         names = [_HEADINGS[heading] for heading in parts[::2]]
         if names != [known for known in PROPERTIES if known in names]:
-            omitted["text whose properties cannot be told apart"] += 1
+            omitted["text whose properties cannot be separated"] += 1
             parts, names = [], []
         all_names = split_names(name.removeprefix(f"{PREFIXES['name']}: ").removesuffix("."))
         digits = hashlib.sha256(sequence.encode(errors="replace")).hexdigest()[:16].upper()
+        contents = zip(names, parts[1::2], strict=True)
+        properties = {known: comments(content, PREFIXES[known]) for known, content in contents}
         return Record(
             accession=f"SEQ{digits}",
             entry_name="",
@@ -67,8 +67,5 @@ class ReleasedJsonl(JsonFormat):
             existence=0,
             name=all_names.name,
             other_names=all_names.others,
-            **{
-                known: comments(content, PREFIXES[known])
-                for known, content in zip(names, parts[1::2], strict=True)
-            },
+            **properties,
         )

@@ -1,4 +1,4 @@
-"""The base of every source format."""
+"""Base class of all source formats."""
 
 import abc
 from collections import Counter
@@ -11,44 +11,43 @@ from data_pipelines.readers.uniprot.entry import RawEntry
 
 
 class SourceFormat(abc.ABC):
-    """A format of files of proteins: its names, how to cut its files and how to parse an entry.
+    """A protein file format: its names, how to cut its files and how to parse an entry.
 
     `data_pipelines.readers.source_formats` lists one instance of each. Cutting is cheap and runs in
-    one process. Parsing runs in others, which find the format again by its name.
+    one process. Parsing runs in other processes, which look the format up by its name.
     """
 
     name: ClassVar[str]
     """Unique; every raw entry carries it."""
     suffixes: ClassVar[tuple[str, ...]]
-    """How its files' names end, without .gz."""
+    """File name endings, without .gz."""
     description: ClassVar[str]
-    """What help texts and docs/data.md call it."""
+    """Its name in help texts and docs/data.md."""
     nameless: ClassVar[bool] = False
-    """Whether an entry may lack a name. UniProt names every entry, so that one without is
-    damaged."""
+    """Whether entries may lack a name. UniProt names every entry, so one without is damaged."""
 
     @abc.abstractmethod
     def split(self, path: Path) -> Iterator[RawEntry]:
-        """Cuts a file into its entries, in the file's order and in bounded memory.
+        """Cuts a file into its entries, in file order and bounded memory.
 
         Raises:
-          UserError: the file is unreadable, cut off, empty or of another format.
+          UserError: the file is unreadable, truncated, empty or in another format.
         """
 
     @abc.abstractmethod
     def parse(self, raw: RawEntry, omitted: Counter) -> Record:
-        """Makes the record of an entry; its caller checks the record with `find_fault`.
+        """Parses an entry into a record; the caller checks the record with `find_fault`.
 
         Args:
           raw: an entry without a problem.
-          omitted: counts, by reason, what a Record cannot express and is left out.
+          omitted: counts, by reason, features left out because a Record cannot express them.
 
         Raises:
-          Malformed: the entry gives no record; the message says why.
+          Malformed: the entry is not valid; the message gives the reason.
         """
 
     def accession(self, raw: RawEntry) -> str:
-        """The accession of an entry that may be broken; '' if it has none or cannot be found."""
+        """Returns the accession of a possibly broken entry, '' if not found."""
         return ""
 
     def split_shared(self, path: Path, formats: Sequence["SourceFormat"]) -> Iterator[RawEntry]:
@@ -60,6 +59,6 @@ class SourceFormat(abc.ABC):
           formats: all formats of the suffix, in the order to try them.
 
         Raises:
-          UserError: as `split`, or the file is of none of the formats.
+          UserError: as in `split`, or the file matches none of the formats.
         """
         raise NotImplementedError(f"{self.name} cannot share a suffix with another format")

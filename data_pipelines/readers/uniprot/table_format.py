@@ -1,4 +1,4 @@
-"""The base of source formats that are tab-separated tables; the header tells them apart."""
+"""Base class of tab-separated source formats; the header distinguishes them."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -12,18 +12,18 @@ from data_pipelines.readers.uniprot.source_format import SourceFormat
 
 
 class TableFormat(SourceFormat):
-    """A table with one protein per line. Column names are in lower case here."""
+    """A table with one protein per line. Column names are lower-case here."""
 
     suffixes = (".tsv",)
     required: ClassVar[tuple[str, ...]]
-    """A table that has these columns is of this format."""
+    """The columns that identify the format."""
     required_text: ClassVar[str]
-    """The same for an error message."""
+    """The same columns in an error message."""
     columns: ClassVar[tuple[str, ...]] = ()
-    """All columns that it may have; () allows any."""
+    """All allowed columns; () allows any."""
 
     def split(self, path: Path) -> Iterator[RawEntry]:
-        """Yields the rows. Each is a line; blank lines are skipped."""
+        """Yields the rows, one per line; skips blank lines."""
         return self.split_shared(path, [self])
 
     def split_shared(self, path: Path, formats: Sequence["TableFormat"]) -> Iterator[RawEntry]:
@@ -37,11 +37,11 @@ class TableFormat(SourceFormat):
                     columns = _columns(text, path)
                     name = _recognised(columns, path, formats).name
                     continue
-                # The last line needs no line end.
+                # The last line may lack a line break.
                 problem = problem if problem == TOO_LONG else ""
                 yield RawEntry(name, path.name, line, text, problem, columns)
         if columns is None:
-            raise UserError(f"{path} holds no entry: the file is empty.")
+            raise UserError(f"{path} has no entries: the file is empty.")
 
 
 def _line_end(buffer: bytes, start: int, look_from: int) -> int:
@@ -52,7 +52,7 @@ def _columns(header: bytes, path: Path) -> tuple[str, ...]:
     text = decode(header.removeprefix(b"\xef\xbb\xbf")).rstrip("\r\n")
     columns = tuple(name.strip().lower() for name in text.split("\t"))
     if twice := {name for name in columns if name and columns.count(name) > 1}:
-        raise UserError(f"{path} names the column {printable(min(twice))} twice; keep one of them.")
+        raise UserError(f"{path} has the column {printable(min(twice))} twice; keep one of them.")
     return columns
 
 
@@ -61,14 +61,15 @@ def _recognised(
     path: Path,
     formats: Sequence[TableFormat],
 ) -> TableFormat:
-    """The format of a table with these columns, which are all known to it."""
+    """Returns the format that has these columns and knows all of them."""
     found = next((format for format in formats if set(format.required) <= set(columns)), None)
     if found is None:
-        expected = " nor ".join([format.required_text for format in formats])
+        expected = " or ".join([format.required_text for format in formats])
         named = printable(", ".join(columns))[:300]
-        header = f"its header has neither {expected}, but {named}"
-        raise UserError(f"{path} is no table of proteins: {header}.")
+        raise UserError(
+            f"{path} is not a table of proteins: its header has {named}; expected {expected}."
+        )
     if found.columns and (unknown := set(columns) - set(found.columns)):
         name, known = printable(min(unknown)), ", ".join(found.columns)
-        raise UserError(f"{path} has the column {name}, which is none of {known}.")
+        raise UserError(f"{path} has an unknown column {name}; expected some of {known}.")
     return found

@@ -1,24 +1,23 @@
-"""UniProtKB flat files (`ID … //`), every layout since about 2000, read one entry at a time in
-constant memory.
+"""Reader for UniProtKB flat files (`ID … //`), every layout since about 2000, in constant memory.
 
-What becomes of an entry:
-- accession: the first on `AC`; source: Swiss-Prot if reviewed (`Reviewed`, formerly `STANDARD`),
-  else TrEMBL.
-- existence: the `PE` level, 0 without one (entries before 2007).
+Entries are read one at a time and converted thus:
+- accession: the first one on `AC`. source: Swiss-Prot if reviewed (`Reviewed`, formerly
+  `STANDARD`), else TrEMBL.
+- existence: the `PE` level, 0 if missing (entries before 2007).
 - name: the `Full` name of the first `RecName`, else of the first `SubName`; names of parts
-  (`Contains:`, `Includes:`) do not count. other_names: all other names and EC numbers in their
-  order, without evidence tags. Before 2008 `DE` was free text, its first name followed by others in
-  parentheses (see `split_names`).
-- function, location, similarity: all comments of that topic in their order, joined by a blank. The
-  molecule a comment is limited to stays in front of it (`[Isoform 2]: …`), and evidence tags stay.
-- organism: the scientific name and strain of the first `OS`; taxon: of `OX`; genes: `GN`; go: `DR
-  GO;`.
+  (`Contains:`, `Includes:`) do not count. other_names: all other names and EC numbers in order,
+  without evidence tags. Before 2008 `DE` was free text: the first name, then others in parentheses
+  (see `split_names`).
+- function, location, similarity: all comments of that topic in order, joined by a space. The
+  molecule a comment is limited to stays in front (`[Isoform 2]: …`), and evidence tags stay.
+- organism: the scientific name and strain of the first `OS`. taxon: `OX`. genes: `GN`. go:
+  `DR   GO;`.
 - features: see `feature_table`.
 
-An entry that cannot be read is a Reject: nothing is skipped silently. Biopython's `Bio.SwissProt`
-was measured against this reader (benchmarks/readers.py, 1035 real entries): it stops at the first
-broken entry of a file and loses the rest, joins words that a line end divides with a blank ("HAMAP-
-Rule", in 329 of 2359 texts), tells no line numbers, and takes two to four times as long.
+An unreadable entry becomes a Reject; nothing is skipped silently. Biopython's `Bio.SwissProt` was
+compared with this reader (benchmarks/readers.py, 1035 real entries). It stops at the first broken
+entry of a file and loses the rest, inserts a space into words split across lines ("HAMAP- Rule", in
+329 of 2359 texts), gives no line numbers, and takes two to four times as long.
 """
 
 import re
@@ -54,7 +53,7 @@ TOPICS = {"FUNCTION": "function", "SUBCELLULAR LOCATION": "location", "SIMILARIT
 
 _END = re.compile(rb"\n(?:(?=ID   )|//[^\n]*\n)")
 _BETWEEN = re.compile(rb"(?:[ \t\r]*\n|//[^\n]*(?:\n|\Z))*+[ \t\r]*\Z|(?:[ \t\r]*\n|//[^\n]*\n)*+")
-"""Blank lines and ends of nothing, which may stand between entries."""
+"""Blank lines and stray `//` lines, which may occur between entries."""
 _LAST_LINE = re.compile(rb"\n//[^\n]*\n?\Z")
 
 _REST = r"[^\n]*+\n"
@@ -69,10 +68,10 @@ _ORDERED = re.compile(
     rf"(?P<ID>ID   {_REST})(?P<AC>(?:AC   {_REST})++)(?:DT{_REST})*+(?P<DE>(?:DE   {_REST})*+)"
     rf"(?P<GN>(?:GN{_REST})*+)(?P<OS>(?:OS{_REST})*+)(?:(?:OG|OC){_REST})*+(?P<OX>(?:OX{_REST})*+)"
     rf"(?:(?:OH|RN|RP|RC|RX|RG|RA|RT|RL){_REST})*+(?P<CC>(?:CC   {_REST})*+)(?P<DR>(?:DR{_REST})*+)"
-    rf"(?P<PE>(?:PE   {_REST})?+)(?:KW{_REST})*+(?P<FT>(?:FT   "
-    rf"{_REST})*+)SQ{_REST}(?P<SEQUENCE>(?:     {_REST})*+)//"
+    rf"(?P<PE>(?:PE   {_REST})?+)(?:KW{_REST})*+(?P<FT>(?:FT   {_REST})*+)"
+    rf"SQ{_REST}(?P<SEQUENCE>(?:     {_REST})*+)//"
 )
-"""The order that UniProt writes, which is read faster."""
+"""The order UniProt writes, which parses faster."""
 _ID = re.compile(r"ID ++(\S++) ++([^;]++); *+(?:PRT; *+)?([0-9]{1,9}) AA\.?[ \t]*+")
 _CODES = ("AC", "DE", "GN", "OS", "OX", "CC", "DR", "PE", "FT")
 _ACCESSION = re.compile(rb"^AC   *([^\s;]+)", re.MULTILINE)
@@ -91,7 +90,7 @@ _KINDS = {
     "CD_antigen": CD_ANTIGEN,
     "INN": "",
 }
-"""What `DE` calls a kind of names → how each of them begins among the other names."""
+"""Kind of name in `DE` → its prefix among the other names."""
 _COMMENT = re.compile(
     # A rule of dashes precedes the copyright notice.
     rf"^CC   -!- ({'|'.join(TOPICS)}):(.*(?:\nCC   (?!-!- |---).*)*)",
@@ -107,8 +106,7 @@ class UniprotFlat(SourceFormat):
     description = "UniProt's flat file"
 
     def split(self, path: Path) -> Iterator[RawEntry]:
-        """The raw entries of a flat file. An entry ends at `//`; at the next `ID` line or the
-        end of the file it is broken."""
+        """Yields raw entries. An entry ends at `//`; one that ends at an `ID` line is broken."""
         empty = True
         with open_bytes(path) as content:
             for line, text, problem in pieces(content, _find_end):
@@ -118,23 +116,23 @@ class UniprotFlat(SourceFormat):
                     continue
                 if empty and not text.startswith(b"ID   "):
                     raise UserError(
-                        f"{path} is no UniProt flat file: it begins with {text[:20]!r}, not "
-                        "with an ID line."
+                        f"{path} is not a UniProt flat file: it begins with {text[:20]!r}; "
+                        "expected an ID line."
                     )
                 empty = False
                 yield RawEntry(self.name, path.name, line, text, _problem(text, problem, line))
         if empty:
-            raise UserError(f"{path} holds no entry: the file is empty.")
+            raise UserError(f"{path} has no entries: the file is empty.")
 
     def accession(self, raw: RawEntry) -> str:
-        """What a reject of the entry is called, '' if that cannot be told."""
+        """Returns the accession of a possibly broken entry, '' if not found."""
         return raw.find(_ACCESSION)
 
     def parse(self, raw: RawEntry, omitted: Counter) -> Record:
-        """The record of an entry.
+        """Parses an entry into a record.
 
         Raises:
-          Malformed: there is none.
+          Malformed: the entry is not valid.
         """
         text = decode(raw.content)
         if "\r" in text:
@@ -144,16 +142,18 @@ class UniprotFlat(SourceFormat):
         identity = _ID.fullmatch(lines["ID"].rstrip("\n"))
         if not identity:
             raise Malformed(
-                f"its ID line is not understood: {printable(lines['ID'][:100].rstrip())!r}"
+                f"its ID line cannot be parsed: {printable(lines['ID'][:100].rstrip())!r}"
             )
         entry_name, status, length = identity.groups()
         if status not in STATUS:
             raise Malformed(
-                f"its status is {printable(status[:30])!r}, none of {', '.join(STATUS)}"
+                f"its status is {printable(status[:30])!r}; expected {', '.join(STATUS)}"
             )
         sequence = "".join(lines["SEQUENCE"].split())
         if len(sequence) != int(length):
-            raise Malformed(f"its sequence has {len(sequence)} residues, its ID line says {length}")
+            raise Malformed(
+                f"its sequence has {len(sequence)} residues, but its ID line says {length}"
+            )
         names = _names(lines["DE"])
         return Record(
             accession=lines["AC"][2:].lstrip().partition("\n")[0].partition(";")[0].rstrip(),
@@ -187,12 +187,12 @@ def _problem(text: bytes, problem: str, line: int) -> str:
 
 
 def _sections(text: str, *, first_line: int) -> dict[str, str]:
-    """Code → its lines, wherever they stand in the entry."""
+    """Maps each line code to its lines, wherever they stand in the entry."""
     end = text.rindex("\n//") + 1
     if (wrong := _LINES.match(text, 0, end).end()) != end:
         line = text[wrong : text.index("\n", wrong)]
         number = first_line + text.count("\n", 0, wrong)
-        raise Malformed(f"line {number} is no line of a flat file: {printable(line[:20])!r}")
+        raise Malformed(f"line {number} is not a flat file line: {printable(line[:20])!r}")
     lines = defaultdict(list)
     for line in text[:end].split("\n"):
         lines[line[:2]].append(line + "\n")
@@ -207,11 +207,11 @@ def _existence(lines: str) -> int:
         return 0
     if level := _PE.match(lines):
         return int(level[1])
-    raise Malformed(f"its PE line is not understood: {printable(lines[:100])!r}")
+    raise Malformed(f"its PE line cannot be parsed: {printable(lines[:100])!r}")
 
 
 def _joined(lines: str) -> str:
-    """The text of lines of one code."""
+    """The unwrapped text of the lines of one code."""
     return unwrap("\n".join(line[2:] for line in lines.split("\n")))
 
 
@@ -221,30 +221,27 @@ def _taxon(lines: str) -> int:
 
 
 def _names(lines: str) -> Names:
-    """The recommended, else the submitted name, and the others; or those of the old free text."""
+    """The recommended (else submitted) name and the others, or those of the old free text."""
     if part := _PART.search(lines):
         lines = lines[: part.start()]
     text = unwrap(lines[2:].replace("\nDE", "\n"))
     if lines and not _DE_LABEL.match(text):
         return split_names(text.removesuffix("."))
-    # What follows the last end is no name.
+    # The text after the last separator is not a name.
     named = [part.partition("=")[::2] for part in _NAME_END.split(text)[:-1]]
     labels = [label for label, _ in named]
-    first = next(
-        (labels.index(label) for label in ("RecName: Full", "SubName: Full") if label in labels),
-        None,
-    )
+    mains = (label for label in ("RecName: Full", "SubName: Full") if label in labels)
+    first = next(mains, None)
     if first is None:
         return Names("", ())
-    _, name = named.pop(first)
+    _, name = named.pop(labels.index(first))
     kinds = [(label.rpartition(": ")[2], other) for label, other in named]
-    return Names(
-        name, tuple(_KINDS[kind] + strip_evidence(other) for kind, other in kinds if kind in _KINDS)
-    )
+    others = [_KINDS[kind] + strip_evidence(other) for kind, other in kinds if kind in _KINDS]
+    return Names(name, tuple(others))
 
 
 def _comments(lines: str) -> Mapping[str, str]:
-    """Property → its comments."""
+    """Maps each property to its comments."""
     comments = defaultdict(list)
     for topic, comment in _COMMENT.findall(lines):
         comments[TOPICS[topic]].append(unwrap(comment.replace("\nCC", "\n")))

@@ -1,11 +1,11 @@
-"""UniProt's REST JSON (`{"results": [...]}`, an array, one entry, JSON lines), one entry at a time
-in bounded memory.
+"""Reader for UniProt's REST JSON: `{"results": [...]}`, an array, one entry, or JSON lines.
 
-Every field is what the flat file of the same entry gives, evidence tags included (`flat_style`).
-Most of the time goes into making the record, not into the standard library's parser, so that a
-faster one such as orjson (benchmarks/readers.py) would gain little.
+Every field equals what the flat file of the same entry gives, evidence tags included
+(`flat_style`). Most of the time goes into building records, not into the standard library's JSON
+parser, so a faster one such as orjson (benchmarks/readers.py) would gain little.
 """
 
+import itertools
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator
@@ -45,29 +45,30 @@ class UniprotJson(JsonFormat):
     description = "UniProt's REST JSON or JSON lines"
 
     def recognises(self, content: bytes) -> bool:
-        """Whether an object has an entry type."""
+        """Whether an object has an `entryType`."""
         return b'"entryType"' in content
 
     def accession(self, raw: RawEntry) -> str:
-        """What a reject of the entry is called, '' if that cannot be told."""
+        """Returns the accession of a possibly broken entry, '' if not found."""
         return raw.find(_ACCESSION)
 
     def record(self, entry: dict, omitted: Counter) -> Record:
-        """The record of an entry.
+        """Converts an entry to a record.
 
         Raises:
-          Malformed: there is none.
+          Malformed: the entry is not valid.
         """
         source = _text(entry, "entryType")
         if source not in SOURCES:
             raise Malformed(
-                f"its entryType is {printable(source[:60])!r}, none of {', '.join(SOURCES)}"
+                f"its entryType is {printable(source[:60])!r}; expected {', '.join(SOURCES)}"
             )
         sequence = _text(_object(entry, "sequence"), "value")
-        if (length := member(_object(entry, "sequence"), "length", int) or len(sequence)) != len(
-            sequence
-        ):
-            raise Malformed(f"its sequence has {len(sequence)} residues, its length says {length}")
+        length = member(_object(entry, "sequence"), "length", int) or len(sequence)
+        if length != len(sequence):
+            raise Malformed(
+                f"its sequence has {len(sequence)} residues, but its length field says {length}"
+            )
         names = _names(entry)
         return Record(
             accession=_text(entry, "primaryAccession"),
@@ -99,7 +100,7 @@ def _object(value: Any, key: str) -> dict:
 
 
 def _tagged(value: Any) -> Tagged:
-    """`{"value": …, "evidences": […]}` as a text in one line and its tags."""
+    """Converts `{"value": …, "evidences": […]}` to a one-line text and its tags."""
     return " ".join(_text(value, "value").split()), list(map(_tag, _list(value, "evidences")))
 
 
@@ -112,12 +113,10 @@ def _tag(evidence: Any) -> str:
 
 def _names(entry: dict) -> Names:
     description = _object(entry, "proteinDescription")
-    recommended, submitted = (
-        _object(description, "recommendedName"),
-        _list(description, "submissionNames"),
-    )
+    recommended = _object(description, "recommendedName")
+    submitted = _list(description, "submissionNames")
     blocks = [recommended, *_list(description, "alternativeNames"), *submitted]
-    named = [found for block in blocks for found in _block_names(block)]
+    named = list(itertools.chain.from_iterable(map(_block_names, blocks)))
     for key, begin in (("allergenName", ALLERGEN), ("biotechName", BIOTECH)):
         named.append((begin, _object(description, key)))
     for key, begin in (("cdAntigenNames", CD_ANTIGEN), ("innNames", "")):
@@ -132,18 +131,18 @@ def _names(entry: dict) -> Names:
 
 
 def _block_names(block: Any) -> Iterator[tuple[str, dict]]:
-    """The names of one block, each with how it begins among the other names."""
+    """Yields the names of one block, each with its prefix among the other names."""
     yield "", _object(block, "fullName")
     for key, begin in (("shortNames", ""), ("ecNumbers", EC)):
         yield from ((begin, name) for name in _list(block, key))
 
 
 def _genes(entry: dict) -> Iterator[str]:
-    """The names of all genes, in the order of the flat file."""
+    """Yields the names of all genes, in the order of the flat file."""
     for gene in _list(entry, "genes"):
-        named = [_object(gene, "geneName")] + [
-            name for key in _GENE_NAMES for name in _list(gene, key)
-        ]
+        named = [_object(gene, "geneName")]
+        for key in _GENE_NAMES:
+            named += _list(gene, key)
         yield from (_tagged(name)[0] for name in named if name)
 
 
@@ -154,7 +153,7 @@ def _go(entry: dict) -> Iterator[str]:
 
 
 def _comments(entry: dict) -> dict[str, str]:
-    """Property → its comments."""
+    """Maps each property to its comments."""
     comments = defaultdict(list)
     for part in _list(entry, "comments"):
         if (topic := _text(part, "commentType")) not in TOPICS:
@@ -194,23 +193,24 @@ def _residues(part: Any, length: int) -> tuple[int, int] | str:
     if _text(location, "sequence"):
         return "on another sequence"
     ends = [_object(location, end) for end in ("start", "end")]
-    known = [
-        str(member(end, "value", int))
-        if end.get("modifier") != "UNKNOWN" and "value" in end
-        else ""
-        for end in ends
-    ]
-    return residues("..".join(known), length)
+    return residues("..".join(map(_position, ends)), length)
+
+
+def _position(end: dict) -> str:
+    """The position of a feature's start or end; '' if unknown."""
+    if end.get("modifier") == "UNKNOWN" or "value" not in end:
+        return ""
+    return str(member(end, "value", int))
 
 
 def _note(type_: str, part: Any) -> str:
-    """As the flat file's `/note`."""
+    """The feature's note as in the flat file's `/note`."""
     description = " ".join(_text(part, "description").split())
     if type_ in WITH_SEQUENCE:
         other = _object(part, "alternativeSequence")
         variations = _list(other, "alternativeSequences")
         if not all(isinstance(letters, str) for letters in variations):
-            raise Malformed("an alternative sequence of it is no text")
+            raise Malformed("its alternativeSequences must be a list of strings")
         return sequence_note(type_, _text(other, "originalSequence"), variations, description)
     qualifiers = {"note": description}
     for key, name in (("ligand", "ligand"), ("ligandPart", "ligand_part")):

@@ -1,21 +1,20 @@
-"""UniProt's TSV export with any of its columns in any order, headers of the REST site or of the one
-before (until 2022).
+"""Reader for UniProt's TSV export, with columns in any order and headers from before or since 2022.
 
-`Entry`, `Protein names` and `Sequence` must be there. What becomes of a row:
-- entry_name: `Entry Name`. source: `Reviewed` (formerly `Status`); without it, entry names that
-  begin with the accession are TrEMBL's, others Swiss-Prot's; without either, Swiss-Prot is taken,
-  as these exports mostly are of reviewed entries.
-- existence: `Protein existence`, 0 without it.
-- name, other_names: the recommended name, and what the column appends in parentheses (see
-  `split_names`). It has no evidence tags.
-- function, location, similarity: `Function [CC]`, `Subcellular location [CC]`, `Sequence
-  similarities`, without the topic before each comment. Without the last, `Protein families` says
-  the same without its evidence, other sections and capitals.
-- organism, taxon: `Organism` without the common name, `Organism (ID)`; genes: `Gene Names`; go:
-  `Gene Ontology IDs`, or the ids in the other columns of GO terms.
-- features: those of the exported feature columns, in the order of the columns.
+`Entry`, `Protein names` and `Sequence` are required. A row is converted thus:
+- entry_name: `Entry Name`. source: `Reviewed` (formerly `Status`). Without that column, an entry
+  name that begins with the accession means TrEMBL, another one Swiss-Prot. With neither column it
+  is Swiss-Prot, because most such exports have reviewed entries.
+- existence: `Protein existence`, 0 if missing.
+- name, other_names: the recommended name, and the names in parentheses after it (see
+  `split_names`); the column has no evidence tags.
+- function, location, similarity: `Function [CC]`, `Subcellular location [CC]` and
+  `Sequence similarities`, without the topic before each comment. If the last one is missing,
+  `Protein families` gives the same text without evidence, other sections and capital letters.
+- organism, taxon: `Organism` without the common name, and `Organism (ID)`. genes: `Gene Names`. go:
+  `Gene Ontology IDs`, or the ids in the other GO columns.
+- features: the exported feature columns, in column order.
 
-Cells are not quoted; quotation marks are letters like any other.
+Cells are not quoted; quotation marks are ordinary characters.
 """
 
 from collections import Counter
@@ -48,20 +47,20 @@ class UniprotTsv(TableFormat):
     )
 
     def accession(self, raw: RawEntry) -> str:
-        """What a reject of the row is called, '' if that cannot be told."""
+        """Returns the accession of a possibly broken row, '' if not found."""
         return raw.first_cell("entry")
 
     def parse(self, raw: RawEntry, omitted: Counter) -> Record:
-        """The record of a row.
+        """Parses a row into a record.
 
         Raises:
-          Malformed: there is none.
+          Malformed: the row is not valid.
         """
         row = raw.cells()
         sequence, length = row["sequence"], row.get("length", "")
         if length and length.replace(",", "") != str(len(sequence)):
             raise Malformed(
-                f"its sequence has {len(sequence)} residues, its column Length says "
+                f"its sequence has {len(sequence)} residues, but its Length column says "
                 f"{printable(length[:20])}"
             )
         names = split_names(row["protein names"])
@@ -86,7 +85,7 @@ def _source(row: dict[str, str]) -> str:
     if status := row.get("reviewed") or row.get("status"):
         if status.lower() not in _STATUS:
             raise Malformed(
-                f"its status is {printable(status[:30])!r}, neither of {', '.join(_STATUS)}"
+                f"its status is {printable(status[:30])!r}; expected {', '.join(_STATUS)}"
             )
         return _STATUS[status.lower()]
     return "trembl" if row.get("entry name", "").startswith(row["entry"] + "_") else "swissprot"
@@ -102,13 +101,13 @@ def _genes(row: dict[str, str]) -> tuple[str, ...]:
 
 
 def _go(row: dict[str, str]) -> tuple[str, ...]:
-    """The ids in their first order; several columns may tell the same."""
+    """The GO ids in order of appearance, each once; several columns may repeat an id."""
     cells = " ".join(cell for column, cell in row.items() if column.startswith("gene ontology"))
     return tuple(dict.fromkeys(GO_ID.findall(cells)))
 
 
 def _properties(row: dict[str, str]) -> dict[str, str]:
-    """Property → its comments."""
+    """Maps each property to its comments."""
     properties = {}
     for name, column in _COLUMNS.items():
         heading = PREFIXES[name]
@@ -123,9 +122,8 @@ def _properties(row: dict[str, str]) -> dict[str, str]:
 
 
 def _features(row: dict[str, str], *, length: int, omitted: Counter) -> tuple[Feature, ...]:
-    return tuple(
-        feature
-        for column, cell in row.items()
-        if cell and column in OF_COLUMN
-        for feature in cell_features(OF_COLUMN[column], cell, length=length, omitted=omitted)
-    )
+    features = []
+    for column, cell in row.items():
+        if cell and column in OF_COLUMN:
+            features += cell_features(OF_COLUMN[column], cell, length=length, omitted=omitted)
+    return tuple(features)

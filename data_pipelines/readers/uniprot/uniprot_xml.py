@@ -1,17 +1,17 @@
-"""UniProtKB XML, read one entry at a time in bounded memory.
+"""Reader for UniProtKB XML, one entry at a time in bounded memory.
 
-Every field is what the flat file of the same entry gives, evidence tags included (`flat_style`),
-except:
-- an evidence tag on a name, which XML has since 2014 only;
-- the first letter of the note of a variant, conflict or alternative sequence, which XML writes
-  large: it is made small unless a large letter follows;
-- the stop at the end of a mutagenesis note, which XML always writes.
+Every field equals what the flat file of the same entry gives, evidence tags included
+(`flat_style`), except:
+- evidence tags on names, which XML has only since 2014;
+- the first letter of the note of a variant, conflict or alternative sequence, which XML
+  capitalizes: it becomes lower-case unless another capital follows;
+- the period at the end of a mutagenesis note, which XML always writes.
 
-No entry can name or pull in anything outside of itself: a document type, the only place that
-declares entities, is refused. lxml parses two to three times as fast as the standard library's
-parser (benchmarks/readers.py), which would at most double this reader's speed; the flat file of the
-same entries is read faster still, so that is not worth a dependency. Biopython's `uniprot-xml`
-is slower than this reader, and keeps neither the evidence of a statement nor its molecule.
+Entries cannot refer to anything outside the file, because a document type, the only place that
+declares entities, is refused. lxml parses two to three times as fast as the standard library
+(benchmarks/readers.py), which would at most double this reader's speed. The flat file of the same
+entries is faster still, so that does not justify a dependency. Biopython's `uniprot-xml` is slower
+than this reader and drops the evidence and the molecule of statements.
 """
 
 import re
@@ -58,7 +58,7 @@ _KINDS = {
     "cdAntigenName": CD_ANTIGEN,
     "innName": "",
 }
-"""Elements with a name → how it begins among the other names."""
+"""Elements that hold a name → its prefix among the other names."""
 
 
 class UniprotXml(SourceFormat):
@@ -69,8 +69,7 @@ class UniprotXml(SourceFormat):
     description = "UniProt's XML"
 
     def split(self, path: Path) -> Iterator[RawEntry]:
-        """The raw entries of an XML file. One without its `</entry>` ends before the next
-        `<entry`, and is broken."""
+        """Yields raw entries. One without `</entry>` ends at the next `<entry` and is broken."""
         empty = True
         with open_bytes(path) as content:
             for line, text, problem in pieces(content, _find_end):
@@ -87,42 +86,34 @@ class UniprotXml(SourceFormat):
                 line, text = line + text.count(b"\n", 0, start.start()), text[start.start() :]
                 yield RawEntry(self.name, path.name, line, text, _problem(text, problem))
         if empty:
-            raise UserError(f"{path} holds no entry: the file is empty.")
+            raise UserError(f"{path} has no entries: the file is empty.")
 
     def accession(self, raw: RawEntry) -> str:
-        """What a reject of the entry is called, '' if that cannot be told."""
+        """Returns the accession of a possibly broken entry, '' if not found."""
         return raw.find(_ACCESSION)
 
     def parse(self, raw: RawEntry, omitted: Counter) -> Record:
-        """The record of an entry.
+        """Parses an entry into a record.
 
         Raises:
-          Malformed: there is none.
+          Malformed: the entry is not valid.
         """
         head, mark, body = raw.content.partition(b">")
         try:
             entry = ElementTree.fromstring(_NAMESPACE.sub(b"", head) + mark + body)
         except ElementTree.ParseError as error:
-            raise Malformed(f"it is no well-formed XML: {error}") from None
+            raise Malformed(f"it is not well-formed XML: {error}") from None
         source = entry.get("dataset", "")
         if source not in SOURCES:
             raise Malformed(
-                f"its dataset is {printable(source[:30])!r}, neither of {', '.join(SOURCES)}"
+                f"its dataset is {printable(source[:30])!r}; expected {' or '.join(SOURCES)}"
             )
         evidence = _evidence(entry)
-        sequence_element = entry.find("sequence")
-        sequence = (
-            "" if sequence_element is None else "".join((sequence_element.text or "").split())
-        )
-        if sequence_element is not None and sequence_element.get(
-            "length", str(len(sequence))
-        ) != str(len(sequence)):
-            length = printable(sequence_element.get("length")[:20])
-            raise Malformed(
-                f"its sequence has {len(sequence)} residues, its length attribute says {length}"
-            )
+        sequence = _sequence(entry)
         existence = entry.find("proteinExistence")
         names = _names(entry, evidence)
+        genes = [_text(name) for name in entry.iterfind("gene/name")]
+        references = entry.iterfind("dbReference[@type='GO']")
         return Record(
             accession=_text(entry.find("accession")),
             entry_name=_text(entry.find("name")),
@@ -133,10 +124,8 @@ class UniprotXml(SourceFormat):
             other_names=names.others,
             organism=_text(entry.find("organism/name[@type='scientific']")),
             taxon=_taxon(entry),
-            genes=tuple(_text(name) for name in entry.iterfind("gene/name")),
-            go=tuple(
-                reference.get("id", "") for reference in entry.iterfind("dbReference[@type='GO']")
-            ),
+            genes=tuple(genes),
+            go=tuple(reference.get("id", "") for reference in references),
             features=_features(entry, length=len(sequence), omitted=omitted),
             **_comments(entry, evidence),
         )
@@ -155,19 +144,18 @@ def _find_end(buffer: bytes, start: int, look_from: int) -> int:
 def _check_prolog(prolog: bytes, path: Path) -> None:
     if b"<uniprot" not in prolog:
         raise UserError(
-            f"{path} is no UniProt XML: it begins with {prolog[:20]!r} and has no <uniprot> "
-            "before its entries."
+            f"{path} is not UniProt XML: it begins with {prolog[:20]!r} and no <uniprot> element "
+            "precedes its entries."
         )
     if b"<!DOCTYPE" in prolog.upper():
         raise UserError(
-            f"{path} declares a document type, which UniProt's XML does not and which may be "
-            "an attack: remove it."
+            f"{path} declares a document type (DOCTYPE), which UniProt's XML never does and which "
+            "may be an attack; remove the declaration."
         )
     encoding = _ENCODING.search(prolog)
     if encoding and encoding[1].upper() not in (b"UTF-8", b"US-ASCII"):
         raise UserError(
-            f"{path} is in {decode(encoding[1])[:20]!r}; UniProt's XML is in UTF-8, save it "
-            "as that."
+            f"{path} is encoded in {decode(encoding[1])[:20]!r}; save it as UTF-8, as UniProt does."
         )
 
 
@@ -181,20 +169,32 @@ def _text(element: ElementTree.Element | None) -> str:
     return "" if element is None else " ".join((element.text or "").split())
 
 
+def _sequence(entry: ElementTree.Element) -> str:
+    """The entry's sequence, checked against its length attribute."""
+    element = entry.find("sequence")
+    if element is None:
+        return ""
+    sequence = _letters(element)
+    length = element.get("length", str(len(sequence)))
+    if length != str(len(sequence)):
+        raise Malformed(
+            f"its sequence has {len(sequence)} residues, but its length attribute says "
+            f"{printable(length[:20])}"
+        )
+    return sequence
+
+
 def _taxon(entry: ElementTree.Element) -> int:
     reference = entry.find("organism/dbReference[@type='NCBI Taxonomy']")
     return taxon_id("" if reference is None else reference.get("id", ""))
 
 
 def _evidence(entry: ElementTree.Element) -> dict[str, str]:
-    """Key → tag: `ECO:0000269|PubMed:1`."""
+    """Maps evidence keys to tags: `ECO:0000269|PubMed:1`."""
     tags = {}
     for element in entry.iterfind("evidence"):
-        tag, reference, source = (
-            element.get("type", ""),
-            element.find("source/dbReference"),
-            element.find("source"),
-        )
+        tag = element.get("type", "")
+        reference, source = element.find("source/dbReference"), element.find("source")
         if reference is not None:
             tag += f"|{reference.get('type', '')}:{reference.get('id', '')}"
         elif source is not None:
@@ -211,7 +211,8 @@ def _tagged(element: ElementTree.Element, evidence: Mapping[str, str]) -> Tagged
 
 def _names(entry: ElementTree.Element, evidence: Mapping[str, str]) -> Names:
     paths = ("protein/recommendedName/fullName", "protein/submittedName/fullName")
-    first = next((element for path in paths if (element := entry.find(path)) is not None), None)
+    found = (element for element in map(entry.find, paths) if element is not None)
+    first = next(found, None)
     if first is None:
         return Names("", ())
     others = [
@@ -234,7 +235,7 @@ def _name_elements(entry: ElementTree.Element) -> Iterator[ElementTree.Element]:
 
 
 def _comments(entry: ElementTree.Element, evidence: Mapping[str, str]) -> dict[str, str]:
-    """Property → its comments."""
+    """Maps each property to its comments."""
     comments = defaultdict(list)
     for element in entry.iterfind("comment"):
         if (topic := element.get("type")) not in TOPICS:
@@ -254,21 +255,20 @@ def _comments(entry: ElementTree.Element, evidence: Mapping[str, str]) -> dict[s
 
 
 def _location(element: ElementTree.Element, evidence: Mapping[str, str]) -> list[Tagged]:
-    parts = (element.findall(name) for name in ("location", "topology", "orientation"))
-    return [_joined([_tagged(value, evidence) for value in values]) for values in parts if values]
+    parts = [element.findall(name) for name in ("location", "topology", "orientation")]
+    return [_joined(values, evidence) for values in parts if values]
 
 
-def _joined(values: Sequence[Tagged]) -> Tagged:
-    """XML stores `Plastid, amyloplast` as `Plastid` and `Amyloplast`."""
+def _joined(elements: Sequence[ElementTree.Element], evidence: Mapping[str, str]) -> Tagged:
+    """Joins what XML splits: `Plastid, amyloplast` is stored as `Plastid` and `Amyloplast`."""
+    values = [_tagged(element, evidence) for element in elements]
     first, *others = [text for text, _ in values]
-    return ", ".join([first, *map(_small, others)]), sorted(
-        {tag for _, tags in values for tag in tags}
-    )
+    tags = set().union(*(tags for _, tags in values))
+    return ", ".join([first, *map(_small, others)]), sorted(tags)
 
 
 def _small(text: str) -> str:
-    """The text with a small first letter, unless it begins as an abbreviation does:
-    `GPI-anchor`."""
+    """Makes the first letter lower-case, unless the text begins with an acronym: `GPI-anchor`."""
     return text if text[1:2].isupper() else text[:1].lower() + text[1:]
 
 
@@ -298,7 +298,7 @@ def _residues(location: ElementTree.Element, length: int) -> tuple[int, int] | s
 
 
 def _note(type_: str, element: ElementTree.Element) -> str:
-    """As the flat file's `/note`."""
+    """The feature's note as in the flat file's `/note`."""
     description = " ".join(element.get("description", "").split())
     if type_ in WITH_SEQUENCE:
         if type_ != "MUTAGEN":

@@ -1,4 +1,4 @@
-"""Undoing the line wrapping of UniProt flat files."""
+"""Undoes the line wrapping of UniProt flat files."""
 
 import re
 
@@ -8,11 +8,11 @@ _FIRST_WORD_RESIDUES = re.compile(r'[A-Z]+(?=[ ",]|$)')
 
 
 def unwrap(text: str) -> str:
-    """The text that was wrapped into lines; their outer blanks are dropped.
+    """Joins wrapped lines into one text; strips spaces around each line.
 
-    UniProt also breaks lines after `-` and `/`. Such a line takes no blank, unless a blank stands
-    before the mark (`A -` + `B`) or a hyphen is followed by `and` or `or` (`beta-` + `and
-    gamma-type`).
+    UniProt also breaks lines after `-` and `/`. These lines are joined without a space, unless a
+    space precedes the mark (`A -` + `B`) or a hyphen is followed by `and` or `or` (`beta-` +
+    `and gamma-type`).
     """
     text = "\n".join([line for line in map(str.strip, text.split("\n")) if line])
     if "-\n" in text or "/\n" in text:
@@ -21,8 +21,10 @@ def unwrap(text: str) -> str:
 
 
 def unwrap_residues(text: str) -> str:
-    """The same where the text begins with residue letters, up to the first parenthesis, that
-    break anywhere."""
+    """Like `unwrap`, for a text that starts with residue letters, which break anywhere.
+
+    The residues end at the first parenthesis.
+    """
     head, parenthesis, rest = text.partition("(")
     first, *lines = head.split("\n")
     for line in map(str.lstrip, lines):

@@ -21,7 +21,15 @@ function decoded(text) {
   }
 }
 
-// The answer as an object; an Error with the server's sentence where it refuses.
+// The server's sentence on why it gives no answer, with the status.
+export class Refusal extends Error {
+  constructor(sentence, status) {
+    super(sentence);
+    this.status = status;
+  }
+}
+
+// The answer as an object; a Refusal with the server's sentence where it refuses.
 export async function ask(path, body, signal) {
   const headers = {};
   const token = sessionStorage.getItem(KEY);
@@ -45,6 +53,6 @@ export async function ask(path, body, signal) {
     if (response.status === 413) throw new Error("The question is longer than this server accepts.");
     throw new Error(`The server answered with status ${response.status} and no explanation.`);
   }
-  if (!response.ok) throw new Error(answer.error || `The server answered with status ${response.status}.`);
+  if (!response.ok) throw new Refusal(answer.error || `The server answered with status ${response.status}.`, response.status);
   return answer;
 }

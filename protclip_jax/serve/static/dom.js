@@ -15,12 +15,21 @@ function fill(element, attributes, children) {
 export const h = (tag, attributes = {}, ...children) => fill(document.createElement(tag), attributes, children);
 export const s = (tag, attributes = {}, ...children) => fill(document.createElementNS(SVG, tag), attributes, children);
 
-export function download(name, type, content) {
-  const address = URL.createObjectURL(new Blob([content], { type }));
-  h("a", { href: address, download: name }).click();
-  setTimeout(() => URL.revokeObjectURL(address), 10000);
+// A sentence in which what stands between backticks is to be typed.
+export const sentence = (text) => text.split("`").map((part, i) => (i % 2 ? h("code", {}, part) : part));
+
+export const plainButton = (attributes, label, action) =>
+  h("button", { type: "button", class: "plain", ...attributes, on: { click: action } }, label);
+
+// A table with a caption for those who cannot see it. The roles keep it a table where the style makes cards of its rows.
+export function table(caption, columns, rows, attributes = {}) {
+  const heads = columns.map(({ label, kind }) => h("th", { scope: "col", role: "columnheader", class: kind },
+    label || h("span", { class: "unseen" }, "Links")));
+  return h("table", { role: "table", ...attributes }, h("caption", { class: "unseen" }, caption),
+    h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, ...heads)), h("tbody", { role: "rowgroup" }, ...rows));
 }
 
-// One cell a value; tabs and line ends within a value become blanks.
-export const tsv = (rows) =>
-  rows.map((row) => row.map((cell) => String(cell ?? "").replace(/\s+/g, " ").trim()).join("\t")).join("\n") + "\n";
+// A cell; `label` is shown before it where the head of the table is not.
+export const cell = (kind, label, ...children) => h("td", { role: "cell", class: kind, "data-label": label }, ...children);
+export const rowHead = (...children) => h("th", { scope: "row", role: "rowheader", class: "what" }, ...children);
+export const row = (...cells) => h("tr", { role: "row" }, ...cells);

@@ -1,47 +1,40 @@
 // One protein: what is known of it, texts that can be changed, and the tracks of their weights.
 
 import { ask } from "./api.js";
-import { h } from "./dom.js";
+import { h, plainButton, row, rowHead, cell, table } from "./dom.js";
+import { download, fileName } from "./files.js";
 import { Tracks } from "./tracks.js";
 
-const PROPERTIES = { name: "Name", function: "Function", location: "Location", similarity: "Family (similarity)" };
+export const PROPERTIES = { name: "Name", function: "Function", location: "Location", similarity: "Family (similarity)" };
+const HEAVIEST = 5;
 
-// `protein` is the answer of /api/protein, or {id, sequence} of one that was pasted; `texts` fill properties it lacks;
-// `signal` aborts when something else is shown, after which nothing is told.
-export function showProtein(section, protein, texts, { back, tell, signal, search }) {
-  const boxes = {};
-  for (const name of Object.keys(PROPERTIES)) {
-    boxes[name] = h("textarea", { id: `property-${name}`, rows: 2, spellcheck: "false",
-      placeholder: "empty: no track" });
-    boxes[name].value = protein.properties?.[name] || texts[name] || "";
-  }
+// `protein` is the answer of /api/protein, or {id, sequence} of one that was pasted; `texts` fill the boxes; `remember` is told of the
+// texts that are drawn; `signal` aborts when something else is shown, after which nothing is told.
+export function showProtein(section, protein, texts, { back, tell, signal, search, remember }) {
+  const boxes = Object.fromEntries(Object.keys(PROPERTIES).map((name) => [name, box(name, texts[name])]));
   const figure = h("div", { class: "figure", hidden: true });
   const update = h("button", { type: "submit", id: "update" }, "Draw tracks");
-  const form = h("form", { class: "bare", autocomplete: "off", on: { submit: (event) => { event.preventDefault(); draw(); } } },
+  const submit = (event) => { event.preventDefault(); draw(true); };
+  const form = h("form", { class: "bare", autocomplete: "off", on: { submit } },
     h("div", { class: "properties" }, ...Object.entries(PROPERTIES).map(([name, label]) =>
-      h("div", {}, h("label", { for: `property-${name}`, class: name }, label), boxes[name]))),
+      h("div", {}, h("label", { for: `property-${name}`, class: `of-${name}` }, label), boxes[name]))),
     h("div", { class: "tools" }, update,
       h("span", { class: "note" }, "Change a text and draw again: do the weights follow what it says?")));
-  const about = [protein.entry_name, protein.name, protein.genes?.[0], protein.organism, protein.length ? `${protein.length.toLocaleString("en")} residues` : null, protein.source];
   section.replaceChildren(
-    h("div", { class: "heading" },
-      h("h2", { tabindex: "-1", id: "protein-title" }, protein.id),
-      h("div", { class: "tools" },
-        protein.link ? h("a", { href: protein.link, target: "_blank", rel: "noopener noreferrer" }, "UniProt ↗") : null,
-        protein.sequence ? h("button", { type: "button", class: "plain", id: "similar",
-          on: { click: () => search(`>${protein.id.replace(/\s/g, "_")}\n${protein.sequence}`) } }, "Find similar proteins") : null,
-        h("button", { type: "button", class: "plain", id: "back", on: { click: back } }, "← Back to the results"))),
-    h("p", { class: "note" }, about.filter(Boolean).join(" · ")),
+    head(protein, { back, search }),
     protein.sequence ? form : h("p", {}, "The index does not hold this protein's sequence. Paste it into the box above to see its residues."),
     figure,
   );
   section.hidden = false;
-  section.querySelector("#protein-title").focus();
 
-  async function draw() {
-    const properties = Object.fromEntries(Object.entries(boxes).map(([name, box]) => [name, box.value]).filter(([, text]) => text.trim()));
+  async function draw(isNew) {
+    const given = Object.fromEntries(Object.entries(boxes).map(([name, each]) => [name, each.value]));
+    const edited = Object.entries(given).filter(([name, text]) => text !== (protein.properties?.[name] || ""));
+    const properties = Object.fromEntries(Object.entries(given).filter(([, text]) => text.trim()));
+    remember(Object.fromEntries(edited), isNew);
     tell(null);
-    update.disabled = true;
+    update.setAttribute("aria-disabled", "true");
+    figure.setAttribute("aria-busy", "true");
     try {
       show(await ask("/api/tracks", { sequence: protein.sequence, properties }, signal));
     } catch (error) {
@@ -49,38 +42,79 @@ export function showProtein(section, protein, texts, { back, tell, signal, searc
       figure.hidden = true;
       tell(error.message);
     } finally {
-      update.disabled = false;
+      update.setAttribute("aria-disabled", "false");
+      figure.setAttribute("aria-busy", "false");
     }
   }
 
   function show(answer) {
-    const readout = h("div", { id: "readout", "aria-live": "off" });
-    const hint = "Point at a residue to read its weights. Drag to zoom in, double-click for the whole protein.";
-    const tracks = new Tracks(answer, protein.features || [], (here) => readout.replaceChildren(...(here ? described(here) : [hint])));
-    readout.append(hint);
-    const file = protein.id.replace(/[^\w.-]+/g, "_").slice(0, 80) || "protein";
-    const button = (id, label, action, title) => h("button", { type: "button", class: "plain", id, title, on: { click: action } }, label);
+    const readout = h("p", { id: "readout" });
+    const tracks = new Tracks(answer, protein.features || [], (here) => readout.replaceChildren(...(here ? told(here) : [HINT])));
+    readout.append(HINT);
     const cut = answer.tracks.filter((track) => track.cut).map((track) => PROPERTIES[track.property].toLowerCase());
     figure.replaceChildren(
-      h("div", { class: "tools" },
-        button("zoom-in", "Zoom in", () => tracks.zoom(0.5)), button("zoom-out", "Zoom out", () => tracks.zoom(2)),
-        button("whole", "Whole protein", () => tracks.show(0, answer.sequence.length)),
-        button("save-svg", "SVG", () => tracks.saveDrawing(file), "Download the drawing"),
-        button("save-tsv", "TSV", () => tracks.saveTable(file), "Download the weights")),
-      readout, tracks.svg,
+      tools(tracks, fileName(protein.id, "protein")), readout, tracks.svg,
       ...(cut.length ? [h("p", { class: "note", id: "cut" }, `Longer than the model reads, cut off behind: ${cut.join(", ")}.`)] : []),
-      h("p", { class: "caution" }, `The weights say what the model attends to for each text. ${document.getElementById("weights").textContent} ` +
-        "Shaded: residues that UniProt's features mark for the property."));
+      heaviest(answer, tracks),
+      h("p", { class: "caution" }, "The weights say what the model attends to for each text. ",
+        ...document.getElementById("weights").cloneNode(true).childNodes,
+        " Shaded: residues that UniProt's features mark for the property."));
     figure.hidden = false;
+    tracks.follow(figure, signal);
   }
 
-  if (protein.sequence && Object.values(boxes).some((box) => box.value.trim())) return draw();
+  if (protein.sequence && Object.values(boxes).some((each) => each.value.trim())) return draw(false);
   return Promise.resolve();
 }
 
-function described({ position, residue, weights, features }) {
+const HINT = "Point at a residue, tap it, or press the arrow keys to read its weights. Drag to zoom in, double-click for the whole protein.";
+
+function box(name, text) {
+  const element = h("textarea", { id: `property-${name}`, rows: 2, spellcheck: "false", placeholder: "empty: no track" });
+  element.value = text || "";
+  return element;
+}
+
+function head(protein, { back, search }) {
+  const about = [protein.entry_name, protein.name, protein.genes?.[0], protein.organism,
+    protein.length ? `${protein.length.toLocaleString("en")} residues` : null, protein.source];
+  const similar = () => search(`>${protein.id.replace(/\s/g, "_")}\n${protein.sequence}`);
+  return h("div", {},
+    h("div", { class: "heading" },
+      h("h2", { tabindex: "-1", id: "protein-title" }, protein.id),
+      h("div", { class: "tools" },
+        protein.link ? h("a", { href: protein.link, target: "_blank", rel: "noopener noreferrer" }, "UniProt ↗") : null,
+        protein.sequence ? plainButton({ id: "similar" }, "Find similar proteins", similar) : null,
+        plainButton({ id: "back" }, "← Back to the results", back))),
+    h("p", { class: "note" }, about.filter(Boolean).join(" · ")));
+}
+
+function tools(tracks, file) {
+  return h("div", { class: "tools", role: "group", "aria-label": "Tracks" },
+    plainButton({ id: "zoom-in" }, "Zoom in", () => tracks.zoom(0.5)), plainButton({ id: "zoom-out" }, "Zoom out", () => tracks.zoom(2)),
+    plainButton({ id: "whole" }, "Whole protein", () => tracks.whole()),
+    plainButton({ id: "before", "aria-label": "Residue before" }, "‹", () => tracks.step(-1)),
+    plainButton({ id: "after", "aria-label": "Residue after" }, "›", () => tracks.step(1)),
+    plainButton({ id: "save-svg", "aria-label": "Download the drawing as SVG" }, "SVG",
+      () => download(`${file}.svg`, "image/svg+xml", tracks.drawing())),
+    plainButton({ id: "save-tsv", "aria-label": "Download the weights as TSV" }, "TSV",
+      () => download(`${file}.tsv`, "text/tab-separated-values", tracks.table())));
+}
+
+// The tracks in words, for those who cannot see them; each residue leads to its place.
+function heaviest({ sequence, tracks: all }, tracks) {
+  const residues = ({ weights }) => weights.map((weight, i) => ({ weight, i })).sort((a, b) => b.weight - a.weight).slice(0, HEAVIEST);
+  const button = ({ weight, i }) => h("button", { type: "button", class: "link", title: weight.toPrecision(3),
+    on: { click: () => tracks.pin(i) } }, `${sequence[i]}${i + 1}`);
+  const rows = all.map((track) => row(rowHead(PROPERTIES[track.property]),
+    cell("", "Residues", ...residues(track).flatMap((each) => [button(each), " "]))));
+  return h("details", { id: "heaviest", class: "bare" }, h("summary", {}, "Heaviest residues"),
+    table("The heaviest residues of each track", [{ label: "Track" }, { label: "Residues" }], rows));
+}
+
+function told({ position, residue, weights, features }) {
   const parts = [h("strong", {}, `${residue}${position}`)];
-  for (const [name, weight] of weights) parts.push("  ", h("span", { class: name }, `${name} ${weight ? weight.toPrecision(3) : "0"}`));
-  if (features.length) parts.push(`  · ${features.join("; ")}`);
+  for (const [name, weight] of weights) parts.push(" ", h("span", { class: `of-${name}` }, `${name} ${weight ? weight.toPrecision(3) : "0"}`));
+  if (features.length) parts.push(` · ${features.join("; ")}`);
   return parts;
 }

@@ -1,66 +1,72 @@
 // The answer to a question: a table of proteins, and for a protein one of each library of labels.
 
-import { download, h, tsv } from "./dom.js";
+import { cell, h, plainButton, row, rowHead, table } from "./dom.js";
+import { downloads } from "./files.js";
+import { sureness } from "./sureness.js";
 
-const FACTS = ["id", "entry_name", "name", "gene", "organism", "taxon", "length", "source", "function", "location"];
-const COLUMNS = ["query", "by", "rank", ...FACTS, "cosine", "margin", "confidence", "low", "base_rate", "trait", "q"];
-
-export function showResults(section, answer, { openProtein, openSequence, readAs }) {
+// `actions` are openProtein(id), openSequence(), readAs(kind), only(organism) and tell(sentence); `of` is the organism that was chosen.
+export function showResults(section, answer, of, actions) {
   const { understood, proteins, labels, matches } = answer;
   const isProtein = understood.kind === "protein";
   const tables = [];
   if (proteins) tables.push({ title: isProtein ? "Similar proteins" : "Proteins", answer: proteins, isProtein: true });
   for (const [name, found] of Object.entries(labels)) tables.push({ title: `Descriptions: ${name}`, answer: found, isProtein: false });
-  const panels = tables.map((table, i) => panel(table, { understood, matches }, openProtein, i, tables.length > 1));
+  const panels = tables.map((each, i) => panel(each, { understood, matches, of }, actions, i, tables.length > 1));
+  section.replaceChildren(h("div", {},
+    h("div", { class: "heading" },
+      h("h2", { tabindex: "-1", id: "results-title" }, isProtein ? "Closest to this protein" : "Closest to this text"),
+      isProtein ? plainButton({ id: "open-query" }, "Show this protein's residues", actions.openSequence) : null),
+    understanding(understood, actions),
+    named(matches, actions),
+    panels.length > 1 ? tabs(tables, panels) : null,
+    ...panels,
+  ));
+  section.hidden = false;
+}
+
+// As in WAI-ARIA's pattern of tabs: the Tab key reaches the chosen one, arrows, Home and End choose among them.
+function tabs(tables, panels) {
   const select = (chosen) => {
     panels.forEach((element, i) => { element.hidden = i !== chosen; });
-    tabs.forEach((tab, i) => {
+    buttons.forEach((tab, i) => {
       tab.setAttribute("aria-selected", i === chosen);
       tab.tabIndex = i === chosen ? 0 : -1;
     });
   };
-  // As in WAI-ARIA's pattern of tabs: the Tab key reaches the chosen one, arrows, Home and End choose among them.
   const choose = (event, i) => {
     const to = { ArrowLeft: i - 1, ArrowRight: i + 1, Home: 0, End: -1 }[event.key];
     if (to === undefined || event.ctrlKey || event.metaKey || event.altKey) return;
     event.preventDefault();
-    const chosen = (to + tabs.length) % tabs.length;
+    const chosen = (to + buttons.length) % buttons.length;
     select(chosen);
-    tabs[chosen].focus();
+    buttons[chosen].focus();
   };
-  const tabs = tables.map((table, i) => h("button", { type: "button", role: "tab", id: `tab-${i}`, "aria-controls": `panel-${i}`,
-    on: { click: () => select(i), keydown: (event) => choose(event, i) } }, table.title));
-  section.replaceChildren(h("div", {},
-    h("div", { class: "heading" },
-      h("h2", {}, isProtein ? "Closest to this protein" : "Closest to this text"),
-      isProtein ? h("button", { type: "button", class: "plain", id: "open-query", on: { click: openSequence } },
-        "Show this protein's residues") : null),
-    understanding(understood, readAs),
-    named(matches, openProtein),
-    tabs.length > 1 ? h("div", { class: "tabs", role: "tablist", "aria-label": "Results" }, ...tabs) : null,
-    ...panels,
-  ));
-  section.hidden = false;
-  if (panels.length) select(0);
+  const buttons = tables.map(({ title }, i) => h("button", { type: "button", role: "tab", id: `tab-${i}`, "aria-controls": `panel-${i}`,
+    on: { click: () => select(i), keydown: (event) => choose(event, i) } }, title));
+  select(0);
+  return h("div", { class: "tabs", role: "tablist", "aria-label": "Results" }, ...buttons);
 }
 
 // Proteins that the text names: exact matches as buttons, then those whose names contain it.
-function named(matches, openProtein) {
+function named(matches, { openProtein }) {
   if (!matches.length) return null;
-  const open = (hit) => h("button", { type: "button", class: "plain", "data-match": hit.id, on: { click: () => openProtein(hit.id) } },
-    `Open ${hit.id} →`);
+  const open = (hit) => plainButton({ "data-match": hit.id }, `Open ${hit.id} →`, () => openProtein(hit.id));
   const about = (hit) => [hit.by === "name" ? null : `by ${hit.by}`, hit.gene, hit.name, hit.organism].filter(Boolean).join(" · ");
-  return h("ul", { id: "matches" }, ...matches.map((hit) => h("li", {}, open(hit), ` ${about(hit)}`)));
+  return h("div", {}, h("h3", { id: "matches-title" }, "Found by name"),
+    h("ul", { id: "matches", "aria-labelledby": "matches-title" }, ...matches.map((hit) => h("li", {}, open(hit), h("span", {}, about(hit))))));
 }
 
-function understanding(understood, readAs) {
+function understanding(understood, { readAs }) {
+  const link = (label, kind) => h("button", { type: "button", class: "link", "data-read-as": kind, on: { click: () => readAs(kind) } }, label);
   if (!understood.is_asked) {
     return h("p", { class: "note", id: "understood" }, "Looked up only: the model's vocabulary has no word of it.");
   }
   if (understood.kind === "text") {
+    const isList = understood.asked[0].includes("\n");
     return h("p", { class: "note", id: "understood" }, `Read as text and asked as “${understood.asked.join("” + “")}”` +
       (understood.cut ? "; it is longer than the model reads, and its end was cut off" : "") +
-      (understood.unknown.length ? `; not in the model's vocabulary: ${understood.unknown.slice(0, 10).join(", ")}.` : "."));
+      (understood.unknown.length ? `; not in the model's vocabulary: ${understood.unknown.slice(0, 10).join(", ")}.` : "."),
+      ...(isList ? [" ", link("Ask each line by itself", "lines")] : []));
   }
   const changes = Object.entries(understood.changes).map(([what, count]) => `${count} ${what}`).join(", ");
   const name = understood.name ? ` ${understood.name}` : "";
@@ -68,38 +74,68 @@ function understanding(understood, readAs) {
     `Read as the protein${name} of ${understood.sequence.length.toLocaleString("en")} residues`,
     changes ? ` (changed: ${changes})` : "",
     understood.doubt ? `; it looks like ${understood.doubt}, not like a protein. ` : ". ",
-    h("button", { type: "button", class: "link", on: { click: () => readAs("text") } }, "Read it as text instead"));
+    link("Read it as text instead", "name"));
 }
 
-function panel({ answer, isProtein }, question, openProtein, number, hasTab) {
+function panel({ title, answer, isProtein }, { understood, matches, of }, actions, number, hasTab) {
   const { hits, items, confident, verdict } = answer;
-  const measured = hits.some((hit) => hit.confidence) ? "Confidence" : "q-value";
-  const head = h("tr", {}, h("th", { class: "number" }, "#"), h("th", {}, isProtein ? "Protein" : "Description"),
-    isProtein ? h("th", {}, "Gene, organism") : null, isProtein ? h("th", { class: "number" }, "Residues") : null,
-    h("th", {}, measured), h("th", { class: "number" }, "Cosine"),
-    isProtein ? h("th", { class: "source" }, "Source") : null, isProtein ? h("th", {}, "") : null);
-  const rows = hits.map((hit) => h("tr", {},
-    h("td", { class: "number" }, String(hit.rank)),
-    h("td", { class: "what" },
-      isProtein ? h("button", { type: "button", class: "link", "data-id": hit.id, title: "Show its residues",
-        on: { click: () => openProtein(hit.id) } }, hit.id) : h("strong", {}, hit.id),
-      isProtein ? entryName(hit) : null,
-      hit.name ? h("small", {}, hit.name) : null, isProtein ? line(hit) : null),
-    isProtein ? h("td", { class: "organism" }, hit.gene ? h("strong", {}, hit.gene) : null,
-      hit.organism ? h("small", { title: hit.taxon ? `NCBI taxon ${hit.taxon}` : null }, hit.organism) : null) : null,
-    isProtein ? h("td", { class: "number" }, hit.length ? hit.length.toLocaleString("en") : "?") : null,
-    h("td", { class: "match" }, ...sureness(hit)),
-    h("td", { class: "number" }, hit.cosine.toFixed(3)),
-    isProtein ? h("td", { class: "source" }, hit.source) : null,
-    isProtein ? h("td", { class: "out" }, hit.link ? h("a", { href: hit.link, target: "_blank", rel: "noopener noreferrer" },
-      "UniProt ↗") : null) : null));
+  const query = understood.kind === "text" ? understood.asked.join(" + ") : understood.name || "query";
+  const found = () => [{ query, hits: isProtein ? [...matches, ...hits] : hits }];
   const what = isProtein ? "proteins" : "labels";
   return h("div", { ...(hasTab ? { role: "tabpanel", "aria-labelledby": `tab-${number}` } : {}), id: `panel-${number}` },
     verdict ? h("p", { class: confident === false ? "caution verdict" : "note verdict" }, verdict) : null,
-    h("table", {}, h("thead", {}, head), h("tbody", {}, ...rows)),
+    isProtein ? facet(hits, of, actions) : null,
+    isProtein ? proteinTable(title, hits, actions) : labelTable(title, hits),
     h("div", { class: "heading" },
       h("p", { class: "note" }, `Best ${hits.length} of ${items.toLocaleString("en")} ${what}.`),
-      h("button", { type: "button", class: "plain download", on: { click: () => save(question, hits) } }, "Download TSV")));
+      downloads("results", found, { tell: actions.tell, hasProteins: isProtein })));
+}
+
+// The organisms among the hits, each a way to ask for it alone.
+function facet(hits, of, { only }) {
+  const counts = new Map();
+  for (const { organism, taxon } of hits) {
+    if (!organism) continue;
+    const key = taxon ? String(taxon) : organism;
+    counts.set(key, { organism, count: (counts.get(key)?.count || 0) + 1 });
+  }
+  if (of) {
+    return h("p", { class: "facet" }, h("span", {}, `Only of ${of}:`), plainButton({ id: "any-organism" }, "all organisms", () => only("")));
+  }
+  if (counts.size < 2) return null;
+  const chips = [...counts].sort((a, b) => b[1].count - a[1].count).slice(0, 8).map(([key, { organism, count }]) =>
+    plainButton({ class: "plain chip", "data-taxon": key }, `${organism} (${count})`, () => only(key)));
+  return h("p", { class: "facet" }, h("span", {}, "Organisms:"), ...chips);
+}
+
+const measured = (hits) => (hits.some((hit) => hit.confidence) ? "Confidence" : "q-value");
+
+function proteinTable(title, hits, { openProtein }) {
+  const sure = measured(hits);
+  const head = [{ label: "#", kind: "number" }, { label: "Protein" }, { label: "Gene, organism" }, { label: "Residues", kind: "number" },
+    { label: sure }, { label: "Cosine", kind: "number" }, { label: "Source", kind: "source" }, { label: "" }];
+  const rows = hits.map((hit) => row(
+    cell("number rank", "#", String(hit.rank)),
+    rowHead(h("button", { type: "button", class: "link", "data-id": hit.id, title: "Show its residues",
+      on: { click: () => openProtein(hit.id) } }, hit.id), entryName(hit), hit.name ? h("small", {}, hit.name) : null, line(hit)),
+    cell("organism", "Organism", hit.gene ? h("strong", {}, hit.gene) : null,
+      hit.organism ? h("small", { title: hit.taxon ? `NCBI taxon ${hit.taxon}` : null }, hit.organism) : null),
+    cell("number residues", "Residues", hit.length ? hit.length.toLocaleString("en") : "?"),
+    cell("match", sure, ...sureness(hit)),
+    cell("number cosine", "Cosine", hit.cosine.toFixed(3)),
+    cell("source", "Source", hit.source),
+    cell("out", null, hit.link ? h("a", { href: hit.link, target: "_blank", rel: "noopener noreferrer",
+      "aria-label": `${hit.id} at UniProt` }, "UniProt ↗") : null)));
+  return table(title, head, rows, { class: "cards" });
+}
+
+function labelTable(title, hits) {
+  const sure = measured(hits);
+  const head = [{ label: "#", kind: "number" }, { label: "Description" }, { label: sure }, { label: "Cosine", kind: "number" }];
+  const rows = hits.map((hit) => row(
+    cell("number rank", "#", String(hit.rank)), rowHead(h("strong", {}, hit.id), hit.name ? h("small", {}, hit.name) : null),
+    cell("match", sure, ...sureness(hit)), cell("number cosine", "Cosine", hit.cosine.toFixed(3))));
+  return table(title, head, rows, { class: "cards" });
 }
 
 // The entry name where the id does not hold it already.
@@ -110,35 +146,4 @@ function entryName(hit) {
 function line(hit) {
   const about = [hit.function, hit.location].filter(Boolean).join(" · ");
   return about ? h("small", { class: "about" }, about) : null;
-}
-
-// The measured share that agrees, and in what; else the q-value; else that neither is known.
-function sureness({ confidence, confidences, q_value: q }) {
-  if (confidence) {
-    const all = Object.values(confidences).map((one) =>
-      `${one.trait}: ${percent(one.share)}, at least ${percent(one.low)} (${one.questions} questions; random items ${percent(one.base_rate)})`);
-    return [bar(confidence.share), h("span", { title: all.join("\n") }, `${percent(confidence.share)} ${confidence.trait}`)];
-  }
-  return q === undefined ? ["unknown"] : [bar(1 - q), `q = ${q.toPrecision(2)}`];
-}
-
-const percent = (share) => `${(100 * share).toFixed(share < 0.1 ? 1 : 0)} %`;
-
-function bar(share) {
-  const inner = h("i");
-  inner.style.width = `${100 * Math.max(0, Math.min(1, share))}%`;
-  return h("span", { class: "bar", "aria-hidden": "true" }, inner);
-}
-
-function numbers({ cosine, margin, confidence, q_value: q }) {
-  const sure = confidence ? [confidence.share.toFixed(3), confidence.low.toFixed(3), confidence.base_rate.toFixed(5), confidence.trait]
-    : [null, null, null, null];
-  return [cosine?.toFixed(6), margin?.toFixed(6), ...sure, q?.toPrecision(4)];
-}
-
-function save({ understood, matches }, hits) {
-  const query = understood.kind === "text" ? understood.asked.join(" + ") : understood.name || "query";
-  const rows = [...matches, ...hits].map((hit) =>
-    [query, hit.by, hit.rank, ...FACTS.map((name) => hit[name]), ...numbers(hit)]);
-  download("results.tsv", "text/tab-separated-values", tsv([COLUMNS, ...rows]));
 }

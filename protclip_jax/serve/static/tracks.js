@@ -1,36 +1,64 @@
-// Property weights drawn along a protein: hover, zoom, and export of exactly what the server computed.
+// Property weights drawn along a protein: hover, tap, keys, zoom, and export of exactly what the server computed.
 
-import { download, s, tsv } from "./dom.js";
+import { s } from "./dom.js";
+import { tsv } from "./files.js";
 
+// Of a drawing that is saved; on the page the style sheet's colours come before them.
 export const COLOURS = { name: "#CC79A7", function: "#0072B2", location: "#D55E00", similarity: "#009E73" };
-const GREY = "#8C8C8C", INK = "#333333";
-const WIDTH = 1040, LEFT = 110, RIGHT = 14, LANE = 74, GAP = 10, FEATURE = 16, AXIS = 34, OVERVIEW = 34;
-const SHORTEST_VIEW = 10, LETTERS_FROM = 9;
+const GREY = "#6B757E", INK = "#333333", ACCENT = "#0B5D87";
+const LANE = 64, GAP = 12, FEATURE = 18, AXIS = 36, OVERVIEW = 34, LABEL_ROW = 20, TEXT = 12;
+const NARROW = 640, WIDE_LEFT = 124, RIGHT = 14, NARROW_SIDE = 6;
+const SHORTEST_VIEW = 10, LETTER_WIDTH = 9, DRAGGED = 6;
 
 export class Tracks {
-  // `answer` is that of /api/tracks, `features` those of /api/protein; `say` is told what lies under the pointer.
+  // `answer` is that of /api/tracks, `features` those of /api/protein; `say` is told what lies under the pointer or the chosen residue.
   constructor({ sequence, tracks }, features, say) {
-    Object.assign(this, { sequence, tracks, features, say });
+    Object.assign(this, { sequence, tracks, features, say, pinned: null });
     this.lanes = [...new Set([...features].sort((a, b) => a.start - b.start).map((feature) => feature.type))];
     this.view = [0, sequence.length];
-    this.plot = tracks.length * (LANE + GAP);
-    this.below = this.plot + this.lanes.length * FEATURE + (this.lanes.length ? 8 : 0);
-    this.height = this.below + AXIS + OVERVIEW;
     this.svg = s("svg", {
-      viewBox: `0 0 ${WIDTH} ${this.height}`, tabindex: "0", role: "img", "font-family": "sans-serif",
+      tabindex: "0", role: "slider", "font-family": "sans-serif", "font-size": TEXT,
       "aria-label": `Weights of ${sequence.length} residues for ${tracks.map((track) => track.property).join(", ")}. ` +
-        "Arrow keys move, plus and minus zoom.",
+        "Arrow keys move from residue to residue, plus and minus zoom, 0 shows the whole protein.",
+      "aria-valuemin": 1, "aria-valuemax": sequence.length, "aria-valuenow": 1, "aria-valuetext": "no residue chosen",
       on: {
         pointermove: (event) => this.hover(event), pointerleave: () => this.leave(), pointerdown: (event) => this.press(event),
-        dblclick: () => this.show(0, sequence.length), keydown: (event) => this.key(event),
-        wheel: (event) => this.wheel(event),
+        dblclick: () => this.whole(), keydown: (event) => this.key(event), wheel: (event) => this.wheel(event),
       },
     });
+    this.resize(1040);
+  }
+
+  // Keeps the drawing as wide as what holds it, until `signal` aborts.
+  follow(element, signal) {
+    const observer = new ResizeObserver(() => {
+      const width = Math.floor(this.svg.getBoundingClientRect().width);
+      if (width > 0 && width !== this.width) this.resize(width);
+    });
+    observer.observe(element);
+    signal.addEventListener("abort", () => observer.disconnect());
+  }
+
+  // One unit of the drawing is a pixel. Where there is little room, the names of the lanes stand above them.
+  resize(width) {
+    this.width = width;
+    const narrow = width < NARROW;
+    [this.left, this.right] = narrow ? [NARROW_SIDE, NARROW_SIDE] : [WIDE_LEFT, RIGHT];
+    this.labelRow = narrow ? LABEL_ROW : 0;
+    this.laneHeight = this.labelRow + LANE + GAP;
+    this.featureHeight = narrow ? this.labelRow + 14 : FEATURE;
+    this.plot = this.tracks.length * this.laneHeight;
+    this.below = this.plot + this.lanes.length * this.featureHeight + (this.lanes.length ? 8 : 0);
+    this.height = this.below + AXIS + this.labelRow + OVERVIEW;
+    this.svg.setAttribute("viewBox", `0 0 ${width} ${this.height}`);
     this.draw();
   }
 
-  get scale() { return (WIDTH - LEFT - RIGHT) / (this.view[1] - this.view[0]); }
-  x(residue) { return LEFT + (residue - this.view[0]) * this.scale; }
+  get plotWidth() { return this.width - this.left - this.right; }
+  get scale() { return this.plotWidth / (this.view[1] - this.view[0]); }
+  x(residue) { return this.left + (residue - this.view[0]) * this.scale; }
+
+  whole() { this.show(0, this.sequence.length); }
 
   show(start, end) {
     const total = this.sequence.length;
@@ -40,57 +68,79 @@ export class Tracks {
     this.draw();
   }
 
-  zoom(factor, middle = (this.view[0] + this.view[1]) / 2) {
+  zoom(factor, middle = this.middle()) {
     const length = (this.view[1] - this.view[0]) * factor;
     const before = (middle - this.view[0]) / (this.view[1] - this.view[0]);
     this.show(middle - length * before, middle + length * (1 - before));
   }
 
+  // The chosen residue where it is in view, else the middle of the view.
+  middle() {
+    const isShown = this.pinned !== null && this.view[0] <= this.pinned && this.pinned < this.view[1];
+    return isShown ? this.pinned + 0.5 : (this.view[0] + this.view[1]) / 2;
+  }
+
   draw() {
-    const parts = [s("rect", { width: WIDTH, height: this.height, fill: "#fff" })];
-    this.tracks.forEach((track, i) => parts.push(this.lane(track, i * (LANE + GAP))));
-    this.lanes.forEach((type, i) => parts.push(this.featureLane(type, this.plot + i * FEATURE)));
+    const parts = [s("rect", { width: this.width, height: this.height, fill: "#fff", class: "paper" })];
+    this.tracks.forEach((track, i) => parts.push(this.lane(track, i * this.laneHeight)));
+    this.lanes.forEach((type, i) => parts.push(this.featureLane(type, this.plot + i * this.featureHeight)));
     parts.push(this.axis(), this.overview());
-    this.cursor = s("rect", { y: 0, height: this.below, fill: INK, opacity: "0.12", visibility: "hidden", class: "cursor" });
+    if (this.pinned !== null) parts.push(this.pinMark());
+    this.cursor = s("rect", { y: 0, height: this.below, fill: INK, opacity: "0.15", visibility: "hidden", class: "cursor ink" });
     this.svg.replaceChildren(...parts, this.cursor);
   }
 
   // Bars of single residues, or of the heaviest of several where these are narrower than half a pixel.
-  lane(track, top) {
-    const colour = COLOURS[track.property], highest = track.weights.reduce((a, b) => Math.max(a, b), 1e-9), bottom = top + LANE;
-    const group = s("g", { "data-property": track.property });
+  lane(track, y) {
+    const colour = COLOURS[track.property], highest = track.weights.reduce((a, b) => Math.max(a, b), 1e-9);
+    const top = y + this.labelRow, bottom = top + LANE;
+    const group = s("g", { "data-property": track.property, class: `of-${track.property}` });
     for (const feature of this.features) {
-      if (feature.property === track.property) {
-        const box = this.clip(feature.start - 1, feature.end);
-        if (box) group.append(s("rect", { ...box, y: top, height: LANE, fill: colour, opacity: "0.18" }));
-      }
-    }
-    const step = Math.max(1, Math.ceil(0.5 / this.scale));
-    let path = "";
-    for (let i = this.view[0]; i < this.view[1]; i += step) {
-      const weight = Math.max(...track.weights.slice(i, Math.min(i + step, this.view[1])));
-      if (weight > 0) {
-        const right = this.x(Math.min(i + step, this.view[1])), left = this.x(i);
-        path += `M${left.toFixed(2)} ${bottom}V${(bottom - (LANE - 10) * weight / highest).toFixed(2)}H${right.toFixed(2)}V${bottom}Z`;
-      }
+      const box = feature.property === track.property && this.clip(feature.start - 1, feature.end);
+      if (box) group.append(s("rect", { ...box, y: top, height: LANE, fill: colour, opacity: "0.2", class: "fill" }));
     }
     group.append(
-      s("path", { d: path || `M${LEFT} ${bottom}`, fill: colour }),
-      s("line", { x1: LEFT, x2: WIDTH - RIGHT, y1: bottom, y2: bottom, stroke: GREY }),
-      s("text", { x: LEFT - 10, y: top + LANE / 2 + 4, "text-anchor": "end", "font-size": 13, "font-weight": "bold", fill: colour },
-        track.property),
-      s("text", { x: LEFT - 10, y: top + 14, "text-anchor": "end", "font-size": 10, fill: GREY }, `max ${highest.toPrecision(2)}`));
+      s("path", { d: this.bars(track.weights, highest, bottom) || `M${this.left} ${bottom}`, fill: colour, class: "fill" }),
+      s("line", { x1: this.left, x2: this.width - this.right, y1: bottom, y2: bottom, stroke: GREY, class: "rule" }),
+      ...this.laneLabels(track.property, `max ${highest.toPrecision(2)}`, y, colour));
     return group;
   }
 
-  featureLane(type, top) {
-    const group = s("g", { "data-feature": type },
-      s("text", { x: LEFT - 10, y: top + 12, "text-anchor": "end", "font-size": 10, fill: INK }, type.slice(0, 16)));
+  bars(weights, highest, bottom) {
+    const step = Math.max(1, Math.ceil(0.5 / this.scale));
+    let path = "";
+    for (let i = this.view[0]; i < this.view[1]; i += step) {
+      const end = Math.min(i + step, this.view[1]), weight = Math.max(...weights.slice(i, end));
+      if (weight > 0) {
+        const height = (LANE - 8) * weight / highest;
+        path += `M${this.x(i).toFixed(2)} ${bottom}V${(bottom - height).toFixed(2)}H${this.x(end).toFixed(2)}V${bottom}Z`;
+      }
+    }
+    return path;
+  }
+
+  laneLabels(name, note, y, colour) {
+    const bold = { "font-weight": "bold", fill: colour, class: "label" };
+    if (this.labelRow) {
+      return [s("text", { ...bold, x: this.left, y: y + 15 }, name),
+        s("text", { x: this.width - this.right, y: y + 15, "text-anchor": "end", fill: GREY, class: "soft" }, note)];
+    }
+    return [s("text", { ...bold, x: this.left - 10, y: y + LANE / 2 + 4, "text-anchor": "end", "font-size": 13 }, name),
+      s("text", { x: this.left - 10, y: y + LANE / 2 + 22, "text-anchor": "end", fill: GREY, class: "soft" }, note)];
+  }
+
+  featureLane(type, y) {
+    const place = this.labelRow ? { x: this.left, y: y + 14 } : { x: this.left - 10, y: y + 13, "text-anchor": "end" };
+    const group = s("g", { "data-feature": type }, s("text", { ...place, fill: INK, class: "ink" }, type.slice(0, 16)));
     for (const feature of this.features) {
       const box = feature.type === type && this.clip(feature.start - 1, feature.end);
-      if (box) group.append(s("rect", { ...box, y: top + 4, height: 9, rx: 2, fill: COLOURS[feature.property] || GREY }));
+      if (box) group.append(this.mark(feature, { ...box, y: y + (this.labelRow || 4), height: 10, rx: 2 }));
     }
     return group;
+  }
+
+  mark(feature, box) {
+    return s("rect", { ...box, fill: COLOURS[feature.property] || GREY, class: `fill of-${feature.property || "none"}` });
   }
 
   // The part of residues start…end (0-based, end excluded) that is in view; null where none is.
@@ -100,14 +150,15 @@ export class Tracks {
   }
 
   axis() {
-    const group = s("g", { "font-size": 11, fill: INK, "text-anchor": "middle" });
-    const length = this.view[1] - this.view[0];
-    const step = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000].find((size) => length / size <= 12) || 10000;
-    for (let position = Math.ceil((this.view[0] + 1) / step) * step; position <= this.view[1]; position += step) {
-      group.append(s("text", { x: this.x(position - 0.5).toFixed(2), y: this.below + 28 }, String(position)));
-    }
-    if (this.view[0] === 0 && step > 1) group.append(s("text", { x: this.x(0.5).toFixed(2), y: this.below + 28 }, "1"));
-    if (this.scale >= LETTERS_FROM) {
+    const group = s("g", { fill: INK, "text-anchor": "middle", class: "ink" });
+    const length = this.view[1] - this.view[0], most = Math.max(3, Math.floor(this.plotWidth / 80));
+    const step = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000].find((size) => length / size <= most) || 10000;
+    // As far from the ends as half a number is wide.
+    const number = (position) => s("text", { y: this.below + 28,
+      x: Math.max(this.left + 4, Math.min(this.width - 14, this.x(position - 0.5))).toFixed(2) }, String(position));
+    for (let position = Math.ceil((this.view[0] + 1) / step) * step; position <= this.view[1]; position += step) group.append(number(position));
+    if (this.view[0] === 0 && step > 1) group.append(number(1));
+    if (this.scale >= LETTER_WIDTH) {
       for (let i = this.view[0]; i < this.view[1]; i++) {
         group.append(s("text", { x: this.x(i + 0.5).toFixed(2), y: this.below + 13, "font-family": "monospace" }, this.sequence[i]));
       }
@@ -115,43 +166,50 @@ export class Tracks {
     return group;
   }
 
+  get overviewTop() { return this.below + AXIS + this.labelRow + 8; }
+
   // The whole protein with a window over what is in view, which can be dragged, or drawn anew.
   overview() {
-    const top = this.below + AXIS + 8, per = (WIDTH - LEFT - RIGHT) / this.sequence.length;
+    const top = this.overviewTop, per = this.plotWidth / this.sequence.length;
+    const place = this.labelRow ? { x: this.left, y: top - 6 } : { x: this.left - 10, y: top + 13, "text-anchor": "end" };
     const group = s("g", { class: "overview" },
-      s("rect", { x: LEFT, y: top, width: WIDTH - LEFT - RIGHT, height: 18, rx: 4, fill: "#eef1f4" }),
-      s("text", { x: LEFT - 10, y: top + 13, "text-anchor": "end", "font-size": 10, fill: GREY }, "whole protein"));
+      s("rect", { x: this.left, y: top, width: this.plotWidth, height: 18, rx: 4, fill: "#eef1f4", class: "trough" }),
+      s("text", { ...place, fill: GREY, class: "soft" }, "whole protein"));
     for (const feature of this.features) {
-      if (feature.property) group.append(s("rect", { x: (LEFT + (feature.start - 1) * per).toFixed(2), y: top + 6, height: 6,
-        width: Math.max(1, (feature.end - feature.start + 1) * per).toFixed(2), fill: COLOURS[feature.property], opacity: "0.6" }));
+      if (feature.property) group.append(this.mark(feature, { x: (this.left + (feature.start - 1) * per).toFixed(2), y: top + 6, height: 6,
+        width: Math.max(1, (feature.end - feature.start + 1) * per).toFixed(2) }));
     }
-    group.append(s("rect", { class: "window", x: LEFT + this.view[0] * per, y: top, width: (this.view[1] - this.view[0]) * per,
-      height: 18, rx: 4, fill: "#0b5d87", opacity: "0.22", stroke: "#0b5d87" }));
+    group.append(s("rect", { class: "window", x: this.left + this.view[0] * per, y: top, width: (this.view[1] - this.view[0]) * per,
+      height: 18, rx: 4, fill: ACCENT, "fill-opacity": "0.2", stroke: ACCENT }));
     return group;
+  }
+
+  pinMark() {
+    const box = this.clip(this.pinned, this.pinned + 1);
+    return s("rect", { ...(box || { width: 0 }), y: 0, height: this.below, class: "pin", fill: ACCENT, "fill-opacity": "0.25", stroke: ACCENT });
   }
 
   // The pointer in the units of the drawing, and the residue under it in a view or in the whole protein.
   at(event) {
     const box = this.svg.getBoundingClientRect();
-    const x = (event.clientX - box.left) * WIDTH / box.width, y = (event.clientY - box.top) * this.height / box.height;
-    const share = Math.max(0, Math.min(1, (x - LEFT) / (WIDTH - LEFT - RIGHT)));
+    const x = (event.clientX - box.left) * this.width / box.width, y = (event.clientY - box.top) * this.height / box.height;
+    const share = Math.max(0, Math.min(1, (x - this.left) / this.plotWidth));
     return { x, y, residue: this.view[0] + share * (this.view[1] - this.view[0]), whole: share * this.sequence.length };
   }
 
   hover(event) {
     const { x, y, residue } = this.at(event);
-    if (x < LEFT || x > WIDTH - RIGHT || y > this.below + AXIS) return this.leave();
-    this.point(Math.min(this.view[1] - 1, Math.floor(residue)));
-  }
-
-  point(i) {
+    if (x < this.left || x > this.width - this.right || y > this.below + AXIS) return this.leave();
+    const i = Math.min(this.view[1] - 1, Math.floor(residue));
     this.cursor.setAttribute("x", this.x(i));
     this.cursor.setAttribute("width", Math.max(1.5, this.scale));
     this.cursor.setAttribute("visibility", "visible");
-    this.say({
-      position: i + 1, residue: this.sequence[i],
-      weights: this.tracks.map((track) => [track.property, track.weights[i]]), features: this.covering(i),
-    });
+    this.say(this.facts(i));
+  }
+
+  facts(i) {
+    return { position: i + 1, residue: this.sequence[i], weights: this.tracks.map((track) => [track.property, track.weights[i]]),
+      features: this.covering(i) };
   }
 
   covering(i) {
@@ -161,18 +219,40 @@ export class Tracks {
 
   leave() {
     this.cursor.setAttribute("visibility", "hidden");
-    this.say(null);
+    this.say(this.pinned === null ? null : this.facts(this.pinned));
   }
 
-  // Dragging over the tracks zooms to what is marked; over the window below it moves the view.
+  // Chooses a residue, whose numbers stay; the view moves where it lies outside.
+  pin(i) {
+    this.pinned = Math.max(0, Math.min(this.sequence.length - 1, i));
+    const [first, last] = this.view, { position, residue, weights, features } = this.facts(this.pinned);
+    const spoken = [`${residue}${position}`, ...weights.map(([name, weight]) => `${name} ${weight.toPrecision(3)}`), ...features];
+    this.svg.setAttribute("aria-valuenow", position);
+    this.svg.setAttribute("aria-valuetext", spoken.join(", "));
+    if (this.pinned < first) this.show(this.pinned, this.pinned + last - first);
+    else if (this.pinned >= last) this.show(this.pinned + 1 - (last - first), this.pinned + 1);
+    else this.draw();
+    this.leave();
+  }
+
+  unpin() {
+    this.pinned = null;
+    this.svg.setAttribute("aria-valuetext", "no residue chosen");
+    this.draw();
+    this.leave();
+  }
+
+  step(residues) { this.pin(this.pinned === null ? this.view[0] : this.pinned + residues); }
+
+  // A tap or a click chooses a residue. Dragging over the tracks zooms to what is marked; over the window below it moves the view.
   press(event) {
     const start = this.at(event);
-    if (start.x < LEFT - 4 || event.button !== 0) return;
+    if (start.x < this.left - 4 || event.button !== 0) return;
     event.preventDefault();
     this.svg.focus({ preventScroll: true });
     const below = start.y > this.below + AXIS, [first, last] = this.view;
     const inside = below && start.whole >= first && start.whole <= last && last - first < this.sequence.length;
-    const mark = s("rect", { y: below ? this.below + AXIS + 8 : 0, height: below ? 18 : this.below, fill: "#0b5d87", opacity: "0.2" });
+    const mark = s("rect", { y: below ? this.overviewTop : 0, height: below ? 18 : this.below, fill: ACCENT, opacity: "0.2" });
     if (!inside) this.svg.append(mark);
     const ends = (now) => [Math.min(start.x, now.x), Math.max(start.x, now.x)];
     const move = (moved) => {
@@ -188,7 +268,8 @@ export class Tracks {
       mark.remove();
       if (released.type === "pointercancel") return;
       const now = this.at(released), [left, right] = ends(now), of = below ? "whole" : "residue";
-      if (!inside && right - left > 6) this.show(Math.min(start[of], now[of]), Math.max(start[of], now[of]));
+      if (!inside && right - left > DRAGGED) this.show(Math.min(start[of], now[of]), Math.max(start[of], now[of]));
+      else if (!below) this.pin(Math.min(this.view[1] - 1, Math.floor(start.residue)));
     };
     window.addEventListener("pointermove", move);
     window.addEventListener("pointerup", up);
@@ -202,27 +283,30 @@ export class Tracks {
   }
 
   key(event) {
-    const length = this.view[1] - this.view[0], step = Math.max(1, Math.round(length / 10));
+    const far = event.shiftKey ? 10 : 1;
     const moves = {
-      ArrowLeft: () => this.show(this.view[0] - step, this.view[1] - step),
-      ArrowRight: () => this.show(this.view[0] + step, this.view[1] + step),
-      "+": () => this.zoom(0.5), "=": () => this.zoom(0.5), "-": () => this.zoom(2), Home: () => this.show(0, this.sequence.length),
+      ArrowLeft: () => this.step(-far), ArrowRight: () => this.step(far), ArrowDown: () => this.step(-far), ArrowUp: () => this.step(far),
+      PageDown: () => this.step(-10), PageUp: () => this.step(10), Home: () => this.pin(0), End: () => this.pin(this.sequence.length - 1),
+      "+": () => this.zoom(0.5), "=": () => this.zoom(0.5), "-": () => this.zoom(2), 0: () => this.whole(), Escape: () => this.unpin(),
     };
-    if (moves[event.key] && !event.ctrlKey && !event.metaKey) { event.preventDefault(); moves[event.key](); }
+    if (moves[event.key] && !event.ctrlKey && !event.metaKey && !event.altKey) { event.preventDefault(); moves[event.key](); }
   }
 
-  saveTable(name) {
+  table() {
     const header = ["position", "residue", ...this.tracks.map((track) => track.property), "features"];
     const rows = [...this.sequence].map((residue, i) => [i + 1, residue,
       ...this.tracks.map((track) => Number(track.weights[i].toPrecision(6))), this.covering(i).join("; ")]);
-    download(`${name}.tsv`, "text/tab-separated-values", tsv([header, ...rows]));
+    return tsv([header, ...rows]);
   }
 
-  saveDrawing(name) {
+  // The drawing by itself, in the colours of its attributes.
+  drawing() {
     const copy = this.svg.cloneNode(true);
     copy.querySelector(".cursor").remove();
-    copy.setAttribute("width", WIDTH);
+    for (const name of ["tabindex", "role", "aria-valuemin", "aria-valuemax", "aria-valuenow", "aria-valuetext"]) copy.removeAttribute(name);
+    copy.setAttribute("role", "img");
+    copy.setAttribute("width", this.width);
     copy.setAttribute("height", this.height);
-    download(`${name}.svg`, "image/svg+xml", new XMLSerializer().serializeToString(copy));
+    return new XMLSerializer().serializeToString(copy);
   }
 }

@@ -79,7 +79,7 @@ def test_a_mistake_is_one_sentence(inputs, tmp_path, capsys):
             tmp_path / "none.dat",
             "none.dat cannot be read (No such file or directory); check the path.",
         ),
-        (tmp_path / "x.dat", "x.dat is no UniProt flat file"),
+        (tmp_path / "x.dat", "x.dat is not a UniProt flat file"),
     ):
         assert run(*command, inputs[0], source) == 2
         error = capsys.readouterr().err.strip().splitlines()[-1]

@@ -26,7 +26,7 @@ def test_clusters_of_mmseqs(tmp_path):
     one, two = cluster_unit("c1"), cluster_unit("c2")
     assert found(path, "P1", "P2", "P3", "P4", "sp|") == [one, one, two, None, cluster_unit("sp|")]
     path.write_bytes(gzip.compress(b""))
-    with pytest.raises(UserError, match="lists no cluster"):
+    with pytest.raises(UserError, match="lists no clusters"):
         read_clusters(path)
 
 
@@ -39,20 +39,18 @@ def test_clusters_of_cd_hit(tmp_path):
     zero, one = cluster_unit("Cluster 0"), cluster_unit("Cluster 1")
     assert found(path, "P1", "P2", "a.b", "P3") == [zero, zero, one, None]
     path.write_text(">Cluster 0\n0\t2799aa, >P1... *\n>Cluster 1\n0\t2799aa, >P1... *\n")
-    with pytest.raises(
-        UserError, match="line 4 puts P1 into cluster Cluster 1 as well as Cluster 0"
-    ):
+    with pytest.raises(UserError, match="line 4 puts P1 into cluster Cluster 1, .*Cluster 0"):
         read_clusters(path)
 
 
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        ("c1\tP1\nc1 P2\n", "line 2 is not"),
-        ("c1\tP1\nc2\tP1\n", "line 2 puts P1 into cluster c2 as well as c1"),
-        ("c1\tP1\n>Cluster 0\n", "line 2 is not"),
-        (">Cluster 0\nc1\tP1\n", "line 2 is not"),
-        ("\tP1\n", "line 1 is not"),
+        ("c1\tP1\nc1 P2\n", "clusters.tsv line 2 "),
+        ("c1\tP1\nc2\tP1\n", "line 2 puts P1 into cluster c2, .*c1"),
+        ("c1\tP1\n>Cluster 0\n", "clusters.tsv line 2 "),
+        (">Cluster 0\nc1\tP1\n", "clusters.tsv line 2 "),
+        ("\tP1\n", "clusters.tsv line 1 "),
     ],
 )
 def test_mistakes_are_one_sentence(tmp_path, content, sentence):

@@ -1,5 +1,6 @@
 import gzip
 import itertools
+import re
 
 import numpy as np
 import pytest
@@ -140,22 +141,22 @@ def test_without_a_file_only_close_relatives_are_known(lab, tmp_path):
     [
         (
             "L1\tL2\t0.5\n",
-            "line 1 has 3 columns, not 7; make it with --format-output query,target,fident",
+            "line 1 has 3 columns, not 7; .*--format-output query,target,fident",
         ),
-        ("L1\tL2\t50\t0.9\t1\t1\t1\n", "fident 50 and qcov 0.9 must be from 0 to 1, not percent"),
+        ("L1\tL2\t50\t0.9\t1\t1\t1\n", "fident 50 and qcov 0.9 .*from 0 to 1"),
         ("L1\tL2\tx\t0.9\t1\t1\t1\n", "line 1: could not convert"),
-        ("L1\tL2\tnan\t0.9\t1\t1\t1\n", "must be from 0 to 1"),
-        ("query\ttarget\tfident\n", "has no column qcov"),
+        ("L1\tL2\tnan\t0.9\t1\t1\t1\n", "from 0 to 1"),
+        ("query\ttarget\tfident\n", "has no column evalue"),
         (
             "X\tY\t0.5\t0.9\t1\t1\t1\n",
-            "none of its 1 hits is of a held-out record to a training record",
+            "bad.m8: none of its 1 hits",
         ),
     ],
 )
 def test_another_file_is_one_sentence(lab, tmp_path, capsys, content, sentence):
     (tmp_path / "bad.m8").write_text(content)
     assert run(*lab, "--identities", tmp_path / "bad.m8", "--output", tmp_path / "out") == 2
-    assert sentence in capsys.readouterr().err
+    assert re.search(sentence, capsys.readouterr().err)
     assert not (tmp_path / "out").exists()
 
 

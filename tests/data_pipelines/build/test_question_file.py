@@ -40,15 +40,15 @@ def test_a_column_tells_what_texts_say(tmp_path):
     ("content", "sentence"),
     [
         ("kind\tquestion\n", "has no column accession"),
-        (HEADER, "holds no question"),
+        (HEADER, "q.tsv .*no questions"),
         (HEADER + "ligand\t\tP1\n", "line 2"),
         (HEADER + "ligand\tx\n", "line 2"),
-        (HEADER + "The ligand\tx\tP1\n", "line 2: give a kind of small letters"),
+        (HEADER + "The ligand\tx\tP1\n", "line 2 .*kind in lower-case"),
         (
             "text\t" + HEADER + "no\tligand\tx\tP1\n",
             "line 2: text is 'no'; expected says, omits or errs",
         ),
-        ("text\t" + HEADER + "errs\tligand\tx\tP1\n", "holds no question"),
+        ("text\t" + HEADER + "errs\tligand\tx\tP1\n", "q.tsv .*no questions"),
     ],
 )
 def test_other_files_are_one_sentence(tmp_path, content, sentence):
@@ -74,7 +74,7 @@ def test_a_build_keeps_questions_and_tells_how_many_records_answer(tmp_path, cap
         run("--input", entries, "--questions", path, "--output", tmp_path / "out", "--skip_overlap")
         == 0
     )
-    assert "2 of 6 records answer some of 2 questions" in capsys.readouterr().out
+    assert "2 of 6 records answer" in capsys.readouterr().out
     dataset = open_dataset(tmp_path / "out")
     assert dataset.questions == {
         "ligand": {"Binds zinc.": {"P00001", "Q9"}, "Binds heme.": {"P00003"}}
@@ -91,4 +91,4 @@ def test_a_build_keeps_questions_and_tells_how_many_records_answer(tmp_path, cap
         )
         == 2
     )
-    assert "names none of the 6 records" in capsys.readouterr().err
+    assert "none of the 6 records" in capsys.readouterr().err

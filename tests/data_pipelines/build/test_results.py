@@ -67,7 +67,7 @@ def test_counts_come_back_and_add_up():
 
 
 def test_what_no_task_returns_is_refused():
-    with pytest.raises(TypeError, match="holds a set"):
+    with pytest.raises(TypeError, match="set"):
         to_text([{1}])
 
 

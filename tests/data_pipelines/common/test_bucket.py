@@ -40,7 +40,7 @@ def test_what_is_a_bucket():
     ],
 )
 def test_a_path_that_names_no_folder_is_refused(gcs, url):
-    with pytest.raises(UserError, match="name one as gs://bucket/folder"):
+    with pytest.raises(UserError, match="gs://bucket/folder"):
         bucket_folder(url)
 
 
@@ -111,7 +111,7 @@ def test_a_refusal_is_not_taken_for_damage(gcs, folder):
 
 
 def test_a_bucket_that_is_not_there_is_told(gcs):
-    told = r"gs://nobodys/run cannot be used \(there is no such bucket"
+    told = r"gs://nobodys/run cannot be used \(.*bucket"
     with pytest.raises(RunError, match=told), bucket.report_errors("gs://nobodys/run"):
         (bucket_folder("gs://nobodys/run") / "x").write_bytes(b"")
 

@@ -25,7 +25,7 @@ def test_what_the_disk_refuses_names_the_folder_and_the_fix(tmp_path, error):
         raise error
     assert str(told.value).startswith(f"--output={tmp_path} cannot be written (")
     assert re.search("No space left|Permission denied", str(told.value))
-    assert "run the same line again: it goes on." in str(told.value)
+    assert "it goes on" in str(told.value)
     assert told.value.__cause__ is error
 
 

@@ -20,21 +20,21 @@ def test_depth_is_limited(opening, depth):
     if depth < MAX_DEPTH:
         parse_object(text, name="x")
     else:
-        with pytest.raises(UserError, match="x is damaged: its JSON is nested too deeply"):
+        with pytest.raises(UserError, match="x is damaged: .*nested"):
             parse_object(text, name="x")
 
 
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        (b"", "no JSON"),
-        (b"3", "no JSON object"),
-        (b"[]", "no JSON object"),
+        (b"", "^x .*Expecting value"),
+        (b"3", "^x .*object"),
+        (b"[]", "^x .*object"),
         (b'{"a": 1, "a": 1}', "'a' occurs twice"),
         (b'{"a": [{"b": 1, "b": 2}]}', "'b' occurs twice"),
-        (b'{"\xff": 1}', "no JSON"),
-        (b'{"a": ' + b"9" * 5000 + b"}", "no JSON"),
-        (b"{'a': 1}", "no JSON"),
+        (b'{"\xff": 1}', "^x .*decode byte"),
+        (b'{"a": ' + b"9" * 5000 + b"}", "^x .*digits"),
+        (b"{'a': 1}", "^x .*property name"),
     ],
 )
 def test_what_is_no_object_is_named(text, told):
@@ -69,13 +69,13 @@ def test_objects_come_back_and_other_bytes_are_refused(value, noise, position):
 
 def test_files(tmp_path):
     path = tmp_path / "x.json"
-    with pytest.raises(UserError, match="is missing; give it"):
+    with pytest.raises(UserError, match="missing; give it"):
         read_json(path, fix="give it")
     path.write_text('{"a": 1}')
     (tmp_path / "link.json").symlink_to("x.json")
     assert read_json(path) == read_json(tmp_path / "link.json") == {"a": 1}
     os.truncate(path, 1 << 30)
-    with pytest.raises(UserError, match="1073741824 bytes, too many"):
+    with pytest.raises(UserError, match="1073741824 bytes"):
         read_json(path)
     (tmp_path / "device.json").symlink_to("/dev/zero")
     with pytest.raises(UserError, match="is missing"):

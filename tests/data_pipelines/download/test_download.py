@@ -105,7 +105,7 @@ def test_an_ended_run_goes_on(server, tmp_path, length):
     server.faults[f"/{NAME}"] = [
         lambda handler, data: serve(handler, data, sent=70_000, length=length)
     ]
-    refused(server, tmp_path, NAME, "run the same line again", timeout=60, tries=1)
+    refused(server, tmp_path, NAME, "rerun", timeout=60, tries=1)
     assert (tmp_path / f"{NAME}.partial").stat().st_size == 70_000
     fetch(server, tmp_path)
     assert_whole(tmp_path)
@@ -150,7 +150,7 @@ def test_a_server_that_knows_no_ranges(server, tmp_path):
 @pytest.mark.parametrize("sizes", [[30_000] * 10, [60_000, 30_000] * 5])
 def test_a_server_that_never_gets_further_ends_the_run(server, tmp_path, sizes):
     server.faults[f"/{NAME}"] = [partial(serve, sent=size, ranges=False) for size in sizes]
-    refused(server, tmp_path, f"{sizes[2]} of 200000 bytes", "3 tries")
+    refused(server, tmp_path, f"{sizes[2]} of 200000 bytes", "3 attempts")
     assert len(ranges(server)) == 3
 
 
@@ -188,7 +188,7 @@ def test_a_file_changed_between_two_connections_is_refused(server, tmp_path):
         server.files[f"/{NAME}"] = OTHER
 
     server.faults[f"/{NAME}"] = [change]
-    refused(server, tmp_path, "MD5", hashlib.md5(DATA).hexdigest(), "run the same line again")
+    refused(server, tmp_path, "MD5", hashlib.md5(DATA).hexdigest(), "rerun")
     publish(server, OTHER)
     fetch(server, tmp_path)
     assert_whole(tmp_path, OTHER)
@@ -255,7 +255,7 @@ def test_a_silent_server(server, tmp_path):
 
 
 def test_no_server_at_all(waits, tmp_path):
-    with pytest.raises(UserError, match=r"refused.*2 tries"):
+    with pytest.raises(UserError, match="refused.*2 attempts"):
         download_file(NAME, tmp_path, "http://127.0.0.1:1", timeout=1, tries=2)
 
 
@@ -298,7 +298,9 @@ def largest_file(size):
 
 def test_a_disk_that_takes_no_more(server, tmp_path):
     with largest_file(80_000):
-        refused(server, tmp_path, f"{NAME}.partial", "File too large", "make room", error=RunError)
+        refused(
+            server, tmp_path, f"{NAME}.partial", "File too large", "free some space", error=RunError
+        )
     assert (tmp_path / f"{NAME}.partial").stat().st_size == 80_000
     fetch(server, tmp_path)
     assert_whole(tmp_path)
@@ -328,9 +330,7 @@ def test_bytes_of_unknown_origin_are_not_gone_on_with(server, tmp_path):
 
 def test_a_partial_file_of_another_program_is_kept(server, tmp_path):
     (tmp_path / f"{NAME}.partial").write_bytes(b"mine")
-    with pytest.raises(
-        UserError, match=r"\.partial is of another program, and would be overwritten"
-    ):
+    with pytest.raises(UserError, match=r"\.partial .*another program"):
         fetch(server, tmp_path)
     assert (tmp_path / f"{NAME}.partial").read_bytes() == b"mine"
 
@@ -348,9 +348,7 @@ def test_a_file_of_the_same_name_is_kept(server, tmp_path):
     known = {"release": "2026_03", "md5": hashlib.md5(DATA).hexdigest(), "sha256": "0"}
     (tmp_path / NAME).write_bytes(b"mine")
     for _ in range(2):
-        with pytest.raises(
-            UserError, match=r"exists and is not UniProt's current one, release 2026_03"
-        ):
+        with pytest.raises(UserError, match="exists and is not UniProt's current .*2026_03"):
             fetch(server, tmp_path)
         (tmp_path / f"{NAME}.provenance.json").write_text(json.dumps(known))
     assert (tmp_path / NAME).read_bytes() == b"mine"
@@ -376,8 +374,11 @@ def test_metadata_that_say_nothing(server, tmp_path, document, told):
 @pytest.mark.parametrize(
     ("line", "told"),
     [
-        (["uniref", "--output", "x"], "is not swissprot, trembl or proteome:UP"),
-        (["proteome:9606", "--output", "x"], "is not swissprot"),
+        (
+            ["uniref", "--output", "x"],
+            "expected swissprot, trembl, or a proteome such as proteome:UP",
+        ),
+        (["proteome:9606", "--output", "x"], "expected swissprot"),
         (["swissprot", "--output", "x", "--tries", "0"], "above 0"),
         (["swissprot", "--output", "x", "--base_url", "ftp://ftp.uniprot.org"], "not an http"),
         (["swissprot", "--output", "x", "--base_url", "http://a b"], "not an http"),

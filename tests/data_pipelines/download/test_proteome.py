@@ -99,7 +99,7 @@ def test_a_page_that_is_not_whole_is_asked_for_again(service, tmp_path, fault):
 @pytest.mark.parametrize("left", [b"", b"part of a page"])
 def test_a_proteome_goes_on_at_the_page_where_it_ended(service, tmp_path, left):
     service.faults = {6: [cut_gzip] * 3}
-    with pytest.raises(UserError, match=r"file ended before.*3 tries"):
+    with pytest.raises(UserError, match="file ended before.*3 attempts"):
         service.fetch(tmp_path)
     assert not (tmp_path / f"{UPID}.dat.gz").exists()
     with open(tmp_path / f"{UPID}.dat.gz.partial", "ab") as file:
@@ -112,7 +112,7 @@ def test_a_proteome_goes_on_at_the_page_where_it_ended(service, tmp_path, left):
 
 def test_a_proteome_that_lost_noted_bytes_begins_again(service, tmp_path):
     service.faults = {6: [cut_gzip] * 3}
-    with pytest.raises(UserError, match="3 tries"):
+    with pytest.raises(UserError, match="3 attempts"):
         service.fetch(tmp_path)
     with open(tmp_path / f"{UPID}.dat.gz.partial", "ab") as file:
         file.truncate(5)

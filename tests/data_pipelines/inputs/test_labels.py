@@ -155,12 +155,12 @@ def test_prompts_are_items_with_names_of_their_own(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "told"),
     [
-        ("x.obo", "format-version: 1.2\n", "holds no OBO term"),
-        ("x.dat", "ID   ABC_HUMAN\n//\n", "no enzyme.dat"),
-        ("x.xyz", "", "no library of labels that is known"),
+        ("x.obo", "format-version: 1.2\n", "x.obo .*OBO"),
+        ("x.dat", "ID   ABC_HUMAN\n//\n", "x.dat .*enzyme.dat"),
+        ("x.xyz", "", "x.xyz .*unknown label format"),
         ("x.tsv", "a\tb\n1\t2\n", "no column name"),
         ("x.tsv", "", "no column name"),
-        ("x.obo.gz", None, "no sound gzip file"),
+        ("x.obo.gz", None, "x.obo.gz .*gzip"),
     ],
 )
 def test_other_files_are_one_sentence(tmp_path, name, content, told):
@@ -171,7 +171,7 @@ def test_other_files_are_one_sentence(tmp_path, name, content, told):
 
 @pytest.mark.parametrize("template", ["no place", "{} and {}"])
 def test_a_template_without_one_place_is_refused(tmp_path, template):
-    with pytest.raises(UserError, match="must hold {} once"):
+    with pytest.raises(UserError, match="must contain {} once"):
         LabelSource(path=tmp_path / "x.tsv", templates=(template,))
 
 
@@ -222,6 +222,6 @@ def test_comments_modifiers_escapes_and_other_ontologies(tmp_path):
         "FUNCTION: 3-lid, 5-pot binding.",
         'FUNCTION: Binds "lids". Note: invented.',
     )
-    assert chemical.fault == "it is a term of another ontology, CHEBI"
+    assert chemical.fault.endswith(" CHEBI")
     assert obsolete.fault == "it is obsolete, replaced by GO:1"
     assert (last.name, last.fault) == ("pot! and lid{s}", "")

@@ -24,7 +24,7 @@ def test_proteins_are_cleaned_named_and_judged(tmp_path):
             "sequence_3",
             "",
             5,
-            "'1' at position 2 is no amino-acid letter",
+            "'1' at position 2 is not an amino-acid letter",
             Counter(),
             True,
             written="M1 ",
@@ -46,7 +46,8 @@ def test_texts_are_read_from_lines_and_tables(tmp_path):
     (row,) = prepared(tmp_path, "a\tb\n1\tMK\n", format="tsv", modality="protein", column="b")
     assert row.text == "MK"
     (row,) = prepared(tmp_path, "id,text\nshort\n", format="csv", modality="text")
-    assert (row.id, row.fault) == ("text_1", "its row has 1 fields, the header has 2")
+    assert row.id == "text_1"
+    assert "1 fields" in row.fault
 
 
 @pytest.mark.parametrize(
@@ -66,5 +67,5 @@ def test_the_name_tells_the_format(name, told):
 
 @pytest.mark.parametrize("name", ["fasta", "a.xlsx", "a.gz", "a.fasta.zip"])
 def test_an_unknown_name_is_refused(name):
-    with pytest.raises(UserError, match="no known format"):
+    with pytest.raises(UserError, match="unknown format"):
         format_of(Path(name))

@@ -39,7 +39,7 @@ def test_a_list_and_tables(read):
         ("\n\n", "is empty"),
         (
             "name,score\nA1C,3\n",
-            "neither a list of mutations such as A24G nor a table .*'name, score'",
+            "'name, score'.*A24G.*mutation",
         ),
     ],
 )

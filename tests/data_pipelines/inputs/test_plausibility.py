@@ -17,6 +17,7 @@ from data_pipelines.inputs.protein_input import clean_protein
 from data_pipelines.inputs.record_source import RecordSource
 from data_pipelines.inputs.survey import Measured, take_survey
 from data_pipelines.readers import read_entries
+from data_pipelines.readers.fasta import WRAPPED as WRAPPED_FAULT
 
 GENE = "ATGGCTGACGAAAAACGTTGGCTGAACGCT"
 PROTEIN = "MADEKRWLNAPQFTGIHSVYCADEKRWLNAPQFTG"
@@ -118,7 +119,7 @@ def test_content_that_goes_with_the_name_passes(tmp_path):
         (lzma.compress(b">a\nMK\n"), "compressed with xz"),
         (b"\x28\xb5\x2f\xfd\x00", "compressed with zstd"),
         (">a\nMK\n".encode("utf-16"), "UTF-16; save it as UTF-8"),
-        (b"PK\x03\x04\x14", "a ZIP archive or a spreadsheet"),
+        (b"PK\x03\x04\x14", "a ZIP archive"),
     ],
 )
 def test_foreign_files_are_named(tmp_path, content, message):
@@ -140,7 +141,7 @@ def test_missing_values_of_a_table_are_rejected(tmp_path):
     *missing, last = source.prepared()
     assert [item.id for item in missing] == [f"r{number}" for number in range(7)]
     for item, word in zip(missing, words, strict=True):
-        assert item.fault == f"it is {word.strip()!r}, which says that there is no value"
+        assert f"{word.strip()!r}, a missing value" in item.fault
     assert (last.text, last.fault) == (PROTEIN, "")
 
 
@@ -162,7 +163,7 @@ def test_columns_are_found_whatever_their_case(tmp_path, header):
 def test_rows_are_not_numbered_in_silence(tmp_path):
     source = table(tmp_path / "x.csv", "gene,sequence\nabc,MKV\n")
     (line,) = source.notes()
-    assert "rows are numbered; choose one of gene, sequence with --id_column" in line
+    assert "choose one of gene, sequence with --id_column" in line
     lines = survey(tmp_path, source).describe("protein", long_items="", rejects=tmp_path)
     assert line in lines
     (item,) = source.prepared()
@@ -179,7 +180,8 @@ def test_pir_titles_are_no_residues(tmp_path):
         ("one", "MKVLLT", "TITLE WITH LETTERS (x)"),
         ("two", "MK", ""),
     ]
-    assert (items[2].id, items[2].fault) == ("gene", "it is an entry of nucleic acid")
+    assert items[2].id == "gene"
+    assert "nucleic acid" in items[2].fault
 
 
 def test_ids_with_a_semicolon_are_no_pir(tmp_path):
@@ -205,7 +207,7 @@ def test_entries_and_labels_are_looked_at_too(tmp_path):
     assert item.doubt == "nucleotides"
     (tmp_path / "labels.tsv").write_text("kind\tname\nk1\tkinase\n")
     (line,) = LabelSource(path=tmp_path / "labels.tsv").notes()
-    assert "rows are numbered; choose one of kind, name with --id_column" in line
+    assert "choose one of kind, name with --id_column" in line
     assert LabelSource(path=tmp_path / "labels.tsv", id_column="kind").notes() == []
 
 
@@ -277,7 +279,7 @@ def test_numbers_beside_blocks_of_residues_are_no_residues(tmp_path, blocks):
     "text", ["MKTA 60\nMK", "1 MKTA\n6 MK", "MK2T", "M1K", "10 30 MKTAYIAKQR", "MK 2 3 4 TA"]
 )
 def test_numbers_that_do_not_count_residues_are_a_fault(text):
-    with pytest.raises(ValueError, match="is no amino-acid letter"):
+    with pytest.raises(ValueError, match="amino-acid letter"):
         clean_protein(text)
 
 
@@ -287,7 +289,7 @@ WRAPPED = ["aspartate aminotransferase", "mitochondrial", "MITOCHONDRIAL PRECURS
 @pytest.mark.parametrize("words", WRAPPED)
 def test_a_header_that_goes_on_in_the_next_line_is_told(tmp_path, words):
     (item,) = fasta(tmp_path / "x.fasta", f"{words}\n{PROTEIN}\nMKV").prepared()
-    assert item.fault == f"its first line is of words, as if its header was wrapped: {words!r}"
+    assert item.fault == WRAPPED_FAULT.format(words)
 
 
 SEQUENCES = [
@@ -317,11 +319,11 @@ def test_texts_of_unknown_words_are_counted_and_refused_if_most(tmp_path):
 
     taken = take_survey(source, measure=measure, rejects=tmp_path / "rejects.tsv")
     lines = taken.describe("text", long_items="", rejects=tmp_path)
-    assert "doubtful: 1 have no word that is in the model's vocabulary." in lines
+    assert "doubtful: 1 have no word in the model's vocabulary." in lines
     assert "words: 3 are not in the model's vocabulary." in lines
     (tmp_path / "x.txt").write_text("zinc ion\nβ\nβ γ\n")
     with pytest.raises(
         UserError,
-        match="2 of 3 texts have no word that is in the model's vocabulary.*--accept_doubtful",
+        match="2 of 3 texts .*vocabulary.*--accept_doubtful",
     ):
         take_survey(source, measure=measure, rejects=tmp_path / "rejects.tsv")

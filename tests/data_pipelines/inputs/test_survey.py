@@ -30,15 +30,15 @@ def test_everything_is_counted_and_told(tmp_path):
         "cleaned: 1 with gaps.",
         "cleaned: 2 with lower case letters.",
         "long: 1 are cut.",
-        "ids: 2 occur again and get the endings _2, _3, ….",
-        "ids: 1 are empty and named by their place in the input.",
+        "ids: 2 are duplicates and get the suffixes _2, _3, ….",
+        "ids: 1 are empty; the items are named by position.",
         "rejected: 2 of 6, listed with line and reason in r.tsv.",
     ]
     with open(tmp_path / "rejects.tsv", newline="") as file:
         rows = list(csv.reader(file, delimiter="\t"))
     assert rows == [
         ["id", "line", "reason"],
-        ["bad", "7", "'1' at position 2 is no amino-acid letter"],
+        ["bad", "7", "'1' at position 2 is not an amino-acid letter"],
         ["a", "9", "it is empty"],
     ]
 
@@ -49,9 +49,7 @@ def test_nothing_unusual_is_one_line(tmp_path):
 
 
 def test_an_input_without_anything_usable_is_refused(tmp_path):
-    with pytest.raises(
-        UserError, match="no protein that can be embedded; the first: a in line 1: it is empty"
-    ):
+    with pytest.raises(UserError, match="no usable proteins; .*a in line 1: it is empty"):
         survey(tmp_path, ">a\n>b\n>c\nM1\n")
-    with pytest.raises(UserError, match=r"no text that can be embedded\.$"):
+    with pytest.raises(UserError, match=r"no usable texts\.$"):
         survey(tmp_path, "", form="lines", modality="text")

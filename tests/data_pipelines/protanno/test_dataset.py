@@ -168,7 +168,7 @@ def test_a_dataset_of_before_organisms_opens_without_them(tmp_path, monkeypatch)
 
 @pytest.mark.parametrize("names", ["all", "all_but_ec"])
 def test_a_dataset_without_other_names_is_refused_where_they_are_needed(old_folder, names):
-    told = f"stores recommended names only and tokenizer.names={names} needs all .*; build it again"
+    told = f"recommended names .*tokenizer.names={names} .*data_pipelines.build"
     with pytest.raises(UserError, match=told):
         protanno.open_dataset(old_folder, names=names)
 
@@ -186,18 +186,18 @@ def test_a_split_that_was_read_goes_to_other_processes(dataset_folder):
 
 
 def test_mistakes_are_one_sentence(dataset_folder, tmp_path):
-    with pytest.raises(UserError, match="does not exist; build one with"):
+    with pytest.raises(UserError, match="does not exist; .*data_pipelines.build"):
         protanno.open_dataset(tmp_path / "nowhere")
-    with pytest.raises(UserError, match="is no ProtAnno dataset"):
+    with pytest.raises(UserError, match="not a ProtAnno dataset"):
         protanno.open_dataset(tmp_path)
     dataset = protanno.open_dataset(str(dataset_folder))
     with pytest.raises(UserError, match="no records in split test, only in .*validation"):
         dataset.splits["test"]
     (dataset_folder / "dataset_info.json").write_text("{")
-    with pytest.raises(UserError, match="is no ProtAnno dataset"):
+    with pytest.raises(UserError, match="not a ProtAnno dataset"):
         protanno.open_dataset(dataset_folder)
     (dataset_folder / "dataset_info.json").unlink()
-    with pytest.raises(UserError, match="is no ProtAnno dataset"):
+    with pytest.raises(UserError, match="not a ProtAnno dataset"):
         protanno.open_dataset(dataset_folder)
 
 
@@ -224,8 +224,7 @@ def test_a_file_of_another_size_is_found_at_opening(dataset_folder, damage):
     damage(chosen)
     with pytest.raises(
         UserError,
-        match=rf"{chosen} has {chosen.stat().st_size} bytes and should have {written}; copy it "
-        r"again",
+        match=rf"{chosen} has {chosen.stat().st_size} bytes, .*{written}; copy it again",
     ):
         protanno.open_dataset(dataset_folder)
 
@@ -241,7 +240,7 @@ def test_a_missing_file_is_found_at_opening(dataset_folder):
 
 def test_a_dataset_without_its_sizes_is_none(dataset_folder):
     (dataset_folder / "shard_sizes.json").unlink()
-    with pytest.raises(UserError, match="is no ProtAnno dataset .*shard_sizes"):
+    with pytest.raises(UserError, match="not a ProtAnno dataset .*shard_sizes"):
         protanno.open_dataset(dataset_folder)
 
 
@@ -271,7 +270,7 @@ def test_a_damaged_record_is_told_and_never_read(tmp_path, rounds):
         split = protanno.open_dataset(tmp_path).splits["train"]
         for index in rng.permutation(len(records)):
             if sentence := told(split, index):
-                assert f"the dataset's file {path} is damaged or gone" in sentence
+                assert f"the dataset's file {path} is damaged" in sentence
                 assert "\n" not in sentence
                 refused += 1
             else:

@@ -55,18 +55,24 @@ def first(**changes):
 
 
 INFOS = {
-    "a name that is a path": (first(name="../../secret"), "no list of splits"),
-    "no name": (first(name=None), "no list of splits"),
-    "a list": (first(name=["a"]), "no list of splits"),
-    "negative": (first(shardLengths=["-1"]), "no list of splits"),
-    "enormous": (first(shardLengths=["9" * 4000]), "no list of splits"),
-    "a number": (first(shardLengths=[3]), "no list of splits"),
-    "no files": (first(shardLengths=[]), "no list of splits"),
-    "a million files": (first(shardLengths=["1"] * ((1 << 20) + 1)), "no list of splits"),
+    "a name that is a path": (first(name="../../secret"), "dataset_info.json is damaged: .*splits"),
+    "no name": (first(name=None), "dataset_info.json is damaged: .*splits"),
+    "a list": (first(name=["a"]), "dataset_info.json is damaged: .*splits"),
+    "negative": (first(shardLengths=["-1"]), "dataset_info.json is damaged: .*splits"),
+    "enormous": (first(shardLengths=["9" * 4000]), "dataset_info.json is damaged: .*splits"),
+    "a number": (first(shardLengths=[3]), "dataset_info.json is damaged: .*splits"),
+    "no files": (first(shardLengths=[]), "dataset_info.json is damaged: .*splits"),
+    "a million files": (
+        first(shardLengths=["1"] * ((1 << 20) + 1)),
+        "dataset_info.json is damaged: .*splits",
+    ),
     "more files than there are": (first(shardLengths=["1"] * 3), "lacks"),
-    "no bytes": (first(numBytes="x"), "no list of splits"),
-    "no splits": (lambda info: info.pop("splits"), "no list of splits"),
-    "another kind": (lambda info: info.update(splits={"a": 1}), "no list of splits"),
+    "no bytes": (first(numBytes="x"), "dataset_info.json is damaged: .*splits"),
+    "no splits": (lambda info: info.pop("splits"), "dataset_info.json is damaged: .*splits"),
+    "another kind": (
+        lambda info: info.update(splits={"a": 1}),
+        "dataset_info.json is damaged: .*splits",
+    ),
 }
 
 
@@ -86,7 +92,7 @@ def test_a_template_for_the_names_of_files_is_not_used(copied):
 @pytest.mark.parametrize("clusters", [["trembl/C0/R3"], {"../x": 1}, {"trembl/C9/R9": 1}, "x"])
 def test_clusters_of_unknown_names(copied, clusters):
     edit(copied / "statistics.json", lambda statistics: statistics.update(clusters=clusters))
-    with pytest.raises(UserError, match="what it has for records or clusters"):
+    with pytest.raises(UserError, match="statistics.json is damaged: .*records or clusters"):
         protanno.open_dataset(copied)
 
 
@@ -94,7 +100,7 @@ def test_clusters_of_unknown_names(copied, clusters):
 def test_metadata_that_are_large_deep_or_no_file(copied, name):
     for content in (b"{" * 100_000, b"[" * 100_000, b"\xff"):
         (copied / name).write_bytes(content)
-        with pytest.raises(UserError, match="is no ProtAnno dataset"):
+        with pytest.raises(UserError, match="not a ProtAnno dataset"):
             protanno.open_dataset(copied)
     os.truncate(copied / name, 1 << 30)
     with pytest.raises(UserError, match="1073741824 bytes"):

@@ -55,14 +55,14 @@ def test_the_description_may_hold_anything(tmp_path):
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        (b"", "holds no FASTA record"),
-        (b"\n;only a comment\n", "holds no FASTA record"),
-        (b"\nMKV\n>a\nMKV\n", "line 2 is b'MKV', before any '>' line"),
+        (b"", "x.fasta .*FASTA"),
+        (b"\n;only a comment\n", "x.fasta .*FASTA"),
+        (b"\nMKV\n>a\nMKV\n", "line 2 is b'MKV'.*'>'"),
         (b"\x89PNG\r\n\x1a\n", "line 1 is"),
-        (b">a\nMK\0V\n", "line 2 holds a NUL byte"),
-        (b">caf\xe9\nMK\n", "line 1 holds bytes that are no UTF-8"),
-        (b">a\nMK\n\xff\xfe\n", "line 3 holds bytes that are no UTF-8"),
-        (gzip.compress(b">a\nMKV\n" * 1000, mtime=0)[:-20], "cut off"),
+        (b">a\nMK\0V\n", "line 2 .*NUL"),
+        (b">caf\xe9\nMK\n", "line 1 .*UTF-8"),
+        (b">a\nMK\n\xff\xfe\n", "line 3 .*UTF-8"),
+        (gzip.compress(b">a\nMKV\n" * 1000, mtime=0)[:-20], "x.fasta .*gzip"),
     ],
 )
 def test_what_is_no_fasta_is_one_sentence(tmp_path, content, told):

@@ -1,6 +1,7 @@
 """Tables: columns, quoting, broken rows."""
 
 import gzip
+import re
 
 import pytest
 
@@ -43,33 +44,34 @@ def test_quotation_marks_mean_nothing_in_a_tsv(tmp_path):
 
 def test_a_row_of_another_width_is_a_fault_and_the_next_is_read(tmp_path):
     short, good = read(tmp_path, "id,sequence\na\nb,MK\n")
-    assert (short.id, short.line, short.fault) == ("", 2, "its row has 1 fields, the header has 2")
+    assert (short.id, short.line) == ("", 2)
+    assert re.search("has 1 .*has 2", short.fault)
     assert good == Item("b", "MK", 3)
 
 
 def test_a_long_field(tmp_path):
     (item,) = read(tmp_path, f"seq\n{'A' * MAX_LETTERS}\n")
     assert len(item.text) == MAX_LETTERS
-    with pytest.raises(UserError, match="line 2 is no line of a CSV table: field larger"):
+    with pytest.raises(UserError, match="line 2 .*CSV.*field larger"):
         read(tmp_path, f"seq\n{'A' * (MAX_LETTERS + 1)}\n")
 
 
 @pytest.mark.parametrize(
     ("content", "options", "told"),
     [
-        ("", {}, "no column sequence or seq; its header line names: nothing"),
-        ("id;sequence\na;MK\n", {}, "its header line names: id;sequence"),
+        ("", {}, "no column sequence or seq"),
+        ("id;sequence\na;MK\n", {}, "sequence or seq; .*: id;sequence"),
         (
             "id,sequence\n",
             {"columns": ("text",)},
-            "no column text; its header line names: id, sequence",
+            "no column text; .*: id, sequence",
         ),
         ("id,sequence\n", {"id_column": "name"}, "no column name"),
-        ('id,sequence\na,"MK\n', {}, "line 2 is no line of a CSV table"),
-        ('id,sequence\na,"MK"V\n', {}, "line 2 is no line of a CSV table"),
-        (b"id,sequence\na,M\0\n", {}, "line 2 holds a NUL byte"),
-        (b"id,sequence\n\xe9,MK\n", {}, "line 2 holds bytes that are no UTF-8"),
-        (b"PK\x03\x04\0\0", {}, "is a ZIP archive or a spreadsheet"),
+        ('id,sequence\na,"MK\n', {}, "line 2 .*CSV.*quotation marks"),
+        ('id,sequence\na,"MK"V\n', {}, "line 2 .*CSV.*quotation marks"),
+        (b"id,sequence\na,M\0\n", {}, "line 2 .*NUL"),
+        (b"id,sequence\n\xe9,MK\n", {}, "line 2 .*UTF-8"),
+        (b"PK\x03\x04\0\0", {}, "x.csv .*ZIP"),
     ],
 )
 def test_what_is_no_such_table_is_one_sentence(tmp_path, content, options, told):

@@ -45,7 +45,7 @@ def test_same_seed_gives_the_same_bytes_and_another_seed_does_not(tmp_path, caps
             )
             == 0
         )
-    assert capsys.readouterr().err.splitlines()[-1].endswith(f" into {tmp_path / 'other'}")
+    assert capsys.readouterr().err.splitlines()[-1].endswith(f" {tmp_path / 'other'}")
     for file in ("sample.dat.gz", "clusters.tsv", "questions.tsv"):
         assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
     text = {
@@ -230,7 +230,7 @@ def test_the_longest_elements_fit_into_every_length():
 def test_an_impossible_number_of_records_is_one_sentence(tmp_path, capsys, records):
     assert sample.main(["--output", str(tmp_path), "--records", records]) == 2
     error = capsys.readouterr().err
-    assert error.startswith(f"error: --records is {records};")
+    assert error.startswith(f"error: --records {records} ")
     assert len(error.splitlines()) == 1
 
 

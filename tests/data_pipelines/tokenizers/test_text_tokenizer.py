@@ -203,10 +203,10 @@ def test_vocabulary_without_a_special_token_is_refused(tmp_path, missing):
 
 def test_missing_and_unreadable_files_are_refused(tmp_path):
     for path in (tmp_path, tmp_path / "vocab.txt"):
-        with pytest.raises(UserError, match="no text vocabulary"):
+        with pytest.raises(UserError, match="not a text vocabulary"):
             TextTokenizer.load(path)
     (tmp_path / "vocab.txt").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(UserError, match="no readable WordPiece"):
+    with pytest.raises(UserError, match="not a WordPiece"):
         TextTokenizer.load(tmp_path / "vocab.txt")
 
 
@@ -236,7 +236,7 @@ def test_a_tokenizer_with_added_tokens_is_refused(tmp_path, reference):
 )
 def test_other_tokenizers_are_refused(tmp_path, description):
     (tmp_path / "tokenizer.json").write_text(description, encoding="utf-8")
-    with pytest.raises(UserError, match="no readable WordPiece|is damaged"):
+    with pytest.raises(UserError, match="not a WordPiece|is damaged"):
         TextTokenizer.load(tmp_path)
 
 

@@ -61,6 +61,7 @@ def test_hits_come_by_falling_bits_to_training_records_with_text(dataset, tmp_pa
     lines = [
         ("Q0", "T3", 50),
         ("Q0", "T0", 90),
+        ("Q0", "T0", 20),
         ("Q0", "BARE", 99),
         ("Q0", "Q1", 80),
         ("Q1", "NONE", 10),

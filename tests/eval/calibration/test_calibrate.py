@@ -135,11 +135,11 @@ def test_what_cannot_be_calibrated_is_one_sentence(monkeypatch, dataset, workdir
         ),
         (
             ["--set", "probe.max_epochs=2"],
-            "--set belongs to evaluations, not to --calibrate; leave it out.",
+            "--set only applies to evaluations, not to --calibrate",
         ),
         (
             ["--benchmarks", "retrieval"],
-            "--benchmarks belongs to evaluations, not to --calibrate; leave it out.",
+            "--benchmarks only applies to evaluations, not to --calibrate",
         ),
         (["--claims"], "--calibrate belongs to commands without --claims"),
     ],

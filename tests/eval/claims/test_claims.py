@@ -217,7 +217,7 @@ def test_the_report_of_a_file_of_vectors_counts_too(tmp_path, capsys):
         (["--checkpoint", "nowhere"], "--checkpoint=nowhere is not a local folder"),
         (
             ["--set", "probe.max_epochs=2"],
-            "--set belongs to commands without --claims; leave it out",
+            "--set only applies to commands without --claims",
         ),
     ],
 )

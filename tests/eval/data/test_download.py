@@ -67,7 +67,7 @@ def test_broken_connections_and_ended_runs_go_on(server, tmp_path, length):
         lambda handler, data: serve(handler, data, sent=9_000, length=length)
     ]
     with pytest.raises(
-        UserError, match="in 1 tries; check the connection and run the same line again"
+        UserError, match="after 1 attempts; check the connection, then rerun the command"
     ):
         get(server, tmp_path, tries=1)
     assert (tmp_path / "x/x.csv.partial").stat().st_size == 30_000
@@ -102,7 +102,7 @@ def test_passing_failures_are_tried_again_and_lasting_ones_told(server, tmp_path
     server.faults[PATH] = [status(503), status(429)]
     assert get(server, tmp_path).read_bytes() == DATA
     gone = PublicFile("y.csv", "https://home.org/files/y.csv")
-    with pytest.raises(UserError, match=r"y.csv cannot be fetched \(HTTP Error 404"):
+    with pytest.raises(UserError, match=r"cannot download .*y.csv \(HTTP Error 404"):
         get(server, tmp_path, gone)
     assert not (tmp_path / "y.csv").exists()
 
@@ -117,7 +117,7 @@ def test_another_content_than_the_known_one_is_told(server, tmp_path):
     digest = hashlib.md5(DATA).hexdigest()
     server.files["/x.zip"] = OTHER
     known = {"md5": digest, "licence": "CC0", "timeout": 5, "tries": 1}
-    with pytest.raises(UserError, match=f"x.zip has the MD5 .*, not {digest}: it was damaged"):
+    with pytest.raises(UserError, match=f"x.zip has the MD5 .*{digest}.*damaged"):
         download_plain(f"{server.url}/x.zip", tmp_path / "x.zip", **known)
 
 
@@ -126,7 +126,7 @@ def test_a_file_of_the_users_is_kept(server, tmp_path):
     (tmp_path / "x/x.csv").write_bytes(b"mine")
     with pytest.raises(
         UserError,
-        match=r"x.csv exists and is not the file at http.*; remove it or name another --output",
+        match=r"x.csv exists and is not the file at http.*; remove it or choose another --output",
     ):
         get(server, tmp_path)
     assert (tmp_path / "x/x.csv").read_bytes() == b"mine"

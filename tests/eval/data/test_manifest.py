@@ -124,7 +124,7 @@ def test_other_faults(tmp_path):
     with pytest.raises(UserError, match="gone is no folder"):
         load(tmp_path / "gone", "ec")
     (tmp_path / "benchmarks.json").write_text("{")
-    with pytest.raises(UserError, match="benchmarks.json is damaged: it is no JSON"):
+    with pytest.raises(UserError, match="benchmarks.json is damaged: .*JSON"):
         available(tmp_path)
 
 

@@ -29,7 +29,7 @@ def test_changes_are_literals_or_texts():
         ("fine_tuning", "max_protein_tokens=2", "a whole number from 3"),
         ("few_shot", "draws=0", "a whole number from 1"),
         ("few_shot", "shots=(0, 1)", "a tuple with one or more of a whole number from 1"),
-        ("few_shot", "splits.test_fraction=1.5", "a number above 0, at most 1"),
+        ("few_shot", "splits.test_fraction=1.5", "a number above 0 and at most 1"),
         ("protein_interaction", "splits=()", "a tuple with one or more of"),
         ("protein_interaction", "seeds=0", "a whole number from 1"),
         ("protein_interaction", "network.dropout=1.0", "a number from 0 to below 1"),

@@ -231,7 +231,7 @@ def test_missing_vectors_are_counted_and_named_and_cost_no_other(data_dir, tmp_p
         ([], "--embeddings needs --data_dir"),
         (
             ["--data_dir", "{data}", "--cache", "x", "--step", "3"],
-            "--step and --cache belong to --checkpoint; leave them out",
+            "--step and --cache only apply to --checkpoint",
         ),
         (["--data_dir", "{data}", "--benchmarks", "membran"], "unknown benchmark 'membran'"),
     ],

@@ -4,15 +4,21 @@ killed."""
 import csv
 import hashlib
 import importlib.metadata
+import io
 import shutil
+from html.parser import HTMLParser
 
 import numpy as np
 import pytest
 
+from data_pipelines.common.tables import TableWriter
 from protclip_jax import ProtCLIP
 from protclip_jax.annotate import __main__ as annotate
 from protclip_jax.annotate import rows as annotate_rows
+from protclip_jax.annotate.page import html_page
 from protclip_jax.annotate.rows import COLUMNS, annotated, described_rows, lines
+from protclip_jax.annotate.summary import Summary
+from protclip_jax.embed import parts
 from protclip_jax.embed.embedding_files import Part
 from protclip_jax.retrieval import SearchEngine
 from protclip_jax.retrieval.answer import Answer, Hit
@@ -131,7 +137,10 @@ def test_an_id_with_a_tab_leaves_its_line_whole(monkeypatch):
     monkeypatch.setattr(annotate_rows, "found_aspects", lambda *_, **options: {"labels": [answer]})
     part = Part(["a\tb"], np.array([9]), np.zeros((1, 2)))
     (line,) = annotated(None, part, top=1, least=0.5, described=None)
-    assert (line[0], len(line)) == ("a b", len(COLUMNS))
+    file = io.StringIO()
+    TableWriter(file).writerow(line)
+    (cells,) = csv.reader(io.StringIO(file.getvalue()), delimiter="\t")
+    assert (cells[0], len(cells)) == ("a b", len(COLUMNS))
 
 
 def test_an_aspect_without_a_sure_hit_gets_one_line_without_one(folder, tmp_path):
@@ -156,12 +165,11 @@ def test_the_first_line_says_what_the_file_was_made_with(folder, written):
     assert f"; jax {importlib.metadata.version('jax')}" in line
 
 
-def test_a_killed_run_gives_the_same_bytes(folder, written, tmp_path, monkeypatch, capsys):
-    from protclip_jax.embed import __main__ as embed
-
-    monkeypatch.setattr(annotate, "MIN_CHUNK_TOKENS", 1)
-    monkeypatch.setattr(annotate, "MIN_CHUNK_BATCHES", 0)
-    save, saved = embed.save_part, []
+@pytest.mark.parametrize("output", ["out.tsv", "out.html"])
+def test_a_killed_run_gives_the_same_bytes(folder, tmp_path, monkeypatch, capsys, output):
+    monkeypatch.setattr(parts, "MIN_CHUNK_TOKENS", 1)
+    monkeypatch.setattr(parts, "MIN_CHUNK_BATCHES", 0)
+    save, saved = parts.save_part, []
 
     def killed(*arguments, **options):
         if len(saved) == 5:
@@ -170,19 +178,100 @@ def test_a_killed_run_gives_the_same_bytes(folder, written, tmp_path, monkeypatc
         save(*arguments, **options)
 
     with monkeypatch.context() as patch:
-        patch.setattr(embed, "save_part", killed)
-        assert run(folder, tmp_path / "out.tsv") == 130
+        patch.setattr(parts, "save_part", killed)
+        assert run(folder, tmp_path / output) == 130
     assert not (tmp_path / "out.tsv").exists()
-    assert len(list((tmp_path / "out.tsv.partial").glob("*.npz"))) == 5
-    assert run(folder, tmp_path / "out.tsv", "--top", 2, "--min_confidence", 0.25) == 2
+    assert len(list((tmp_path / f"{output}.partial").glob("*.npz"))) == 5
+    assert run(folder, tmp_path / output, "--top", 2, "--min_confidence", 0.25) == 2
     assert (
         "holds the parts of another run (other min_confidence, top); finish that one"
         in searching.told(capsys)
     )
-    assert run(folder, tmp_path / "out.tsv") == 0
-    assert run(folder, tmp_path / "whole.tsv") == 0
-    assert (tmp_path / "out.tsv").read_bytes() == (tmp_path / "whole.tsv").read_bytes()
-    assert not (tmp_path / "out.tsv.partial").exists()
+    with monkeypatch.context() as patch:
+        # Killed again where the outputs appear, a page behind its table.
+        patch.setattr(annotate, "remove_parts" if output == "out.tsv" else "html_page", interrupted)
+        assert run(folder, tmp_path / output) == 130
+    assert [path.name for path in tmp_path.glob("out.*") if path.is_file()] == ["out.tsv"]
+    assert run(folder, tmp_path / output) == 0
+    (tmp_path / "whole").mkdir()
+    assert run(folder, tmp_path / "whole" / output) == 0
+    for name in {"out.tsv", output}:
+        assert (tmp_path / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    assert not (tmp_path / f"{output}.partial").exists()
+
+
+def interrupted(*arguments, **options):
+    raise KeyboardInterrupt
+
+
+class Page(HTMLParser):
+    """What a page loads, and its text."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.loaded, self.text = [], ""
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        self.loaded += [value for name, value in attributes if name in ("src", "href", "srcset")]
+        assert tag not in ("script", "link", "iframe", "object")
+
+    def handle_data(self, data):
+        self.text += data
+
+    def handle_endtag(self, tag):
+        self.text += " " if tag in ("td", "th") else ""
+
+
+def test_the_page_stands_alone_and_counts_the_lines_of_the_table(folder, tmp_path):
+    assert run(folder, tmp_path / "out.html", "--min_confidence", 0.5) == 0
+    first, rows = rows_of(tmp_path / "out.tsv")
+    page = Page((tmp_path / "out.html").read_text())
+    assert len(page.loaded) == 3
+    assert all(value.startswith("data:image/png;base64,") for value in page.loaded)
+    assert "://" not in (tmp_path / "out.html").read_text()
+    assert first.removeprefix("# ") in page.text
+    assert "Annotation of 13 proteins" in page.text
+    counts = " ".join(page.text.split("by both")[1].split())
+    for aspect in ("proteins", "l"):
+        best = {}
+        for row in rows:
+            if row["aspect"] == aspect:
+                best.setdefault(row["protein"], row["sure"])
+        outcomes = [list(best.values()).count(sure) for sure in ("yes", "not known", "no")]
+        written = 13 - outcomes[2]
+        assert f"{aspect} 13 {' '.join(map(str, outcomes))} {written} 0 0" in counts
+
+
+def test_a_page_shows_strangers_words_as_text():
+    summary = Summary(0.5)
+    cells = dict.fromkeys(COLUMNS, "") | {"protein": searching.NASTY, "aspect": "$x^$ <b>"}
+    cells |= {"sure": "yes", "cosine": "0.5", "name": searching.NASTY}
+    summary.add(list(cells.values()))
+    page = Page(html_page(summary, provenance=searching.NASTY, table="<i>.tsv"))
+    assert page.text.count(searching.NASTY) == 3
+    assert "<i>.tsv" in page.text
+    assert len(page.loaded) == 3
+
+
+def test_relatives_are_named_beside_the_models_hits(folder, tmp_path):
+    target = RECORDS[9].accession
+    (tmp_path / "hits.m8").write_text(f"q3\t{target}\t45.0\t9\t0\t0\t1\t9\t1\t9\t1e-9\t70\n")
+    assert run(folder, tmp_path / "out.tsv", "--hits", tmp_path / "hits.m8") == 0
+    first, rows = rows_of(tmp_path / "out.tsv")
+    (led,) = [row for row in rows if row["homolog"]]
+    assert (led["protein"], led["aspect"], led["rank"], led["id"]) == (
+        "q3",
+        "proteins",
+        "1",
+        target,
+    )
+    assert (led["by"], led["identity"], led["evalue"]) in {
+        (by, "0.450", "1e-09") for by in ("homology", "homology and model")
+    }
+    assert led["sure"] != "no"
+    digest = hashlib.sha256((tmp_path / "hits.m8").read_bytes()).hexdigest()[:16]
+    assert f"; hits {digest}; " in first
 
 
 @pytest.mark.parametrize(
@@ -196,8 +285,8 @@ def test_a_killed_run_gives_the_same_bytes(folder, written, tmp_path, monkeypatc
 def test_mistakes_are_one_sentence(folder, tmp_path, capsys, arguments, told):
     assert run(folder, tmp_path / "out.tsv", *arguments) == 2
     assert told in searching.told(capsys)
-    assert run(folder, tmp_path / "out.html") == 2
-    assert "must be named *.tsv" in searching.told(capsys)
+    assert run(folder, tmp_path / "out.csv") == 2
+    assert "must be named *.tsv or *.html" in searching.told(capsys)
 
 
 def test_an_index_without_descriptions_is_refused_before_anything_is_embedded(
@@ -219,4 +308,4 @@ def test_an_index_without_descriptions_is_refused_before_anything_is_embedded(
 def test_an_output_that_exists_is_kept(folder, tmp_path, capsys):
     shutil.copy(folder / "x.fasta", tmp_path / "out.tsv")
     assert run(folder, tmp_path / "out.tsv") == 2
-    assert "exists; remove it or name another --output" in searching.told(capsys)
+    assert "exists; remove it or choose another --output" in searching.told(capsys)

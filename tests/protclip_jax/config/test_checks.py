@@ -241,16 +241,16 @@ def held(config, path):
 
 
 FILES = {
-    "no JSON": (b"{", "no JSON"),
-    "no object": (b"[]", "no JSON object"),
-    "not UTF-8": (b'{"format_version": "\xff"}', "no JSON"),
+    "no JSON": (b"{", "not valid JSON"),
+    "no object": (b"[]", "not a JSON object"),
+    "not UTF-8": (b'{"format_version": "\xff"}', "not valid JSON"),
     "too deep": (
         b'{"format_version": 1, "config": ' + b'{"a": ' * 900 + b"1" + b"}" * 901,
         "nested too deeply",
     ),
     "much too deep": (b"[" * 500_000, "nested too deeply"),
     "a name twice": (b'{"format_version": 1, "config": {}, "config": {}}', "'config' occurs twice"),
-    "a giant number": (b'{"format_version": ' + b"9" * 5000 + b"}", "no JSON"),
+    "a giant number": (b'{"format_version": ' + b"9" * 5000 + b"}", "not valid JSON"),
     "no version": (b'{"config": {}}', "format_version and config"),
     "no config": (b'{"format_version": 1, "config": []}', "format_version and config"),
     "another version": (
@@ -258,7 +258,7 @@ FILES = {
         "format version 'xxx",
     ),
     "a large file": (b" " * (17 << 20), "17825792 bytes"),
-    "code": (b'{"format_version": 1, "config": __import__("os").system("true")}', "no JSON"),
+    "code": (b'{"format_version": 1, "config": __import__("os").system("true")}', "not valid JSON"),
 }
 
 

@@ -99,6 +99,6 @@ def test_the_page_is_up_to_date(capsys):
 def test_the_page_lists_every_field(monkeypatch):
     monkeypatch.setitem(FIELDS, "new.weight", Setting(None, WEIGHT, "Weighs.", changeable=True))
     lines = reference.page().splitlines()
-    assert "| `new.weight` | unset | a number from 0 | may change | Weighs. |" in lines
+    assert "| `new.weight` | unset | a number of at least 0 | may change | Weighs. |" in lines
     for path in [*EVERY, *(f"evals.NAME.{name}" for name in EVALUATION)]:
         assert sum(line.startswith(f"| `{path}` |") for line in lines) == 1

@@ -1,6 +1,7 @@
 """An exported folder is complete for the hub, and is a checkpoint of every command as it lies."""
 
 import json
+import shutil
 
 import chex
 import numpy as np
@@ -14,7 +15,10 @@ from protclip_jax import ProtCLIP
 from protclip_jax.convert.__main__ import main
 from protclip_jax.convert.checkpoint import converted_config, read_checkpoint
 from protclip_jax.convert.hub_folder import open_checkpoint
+from protclip_jax.doctor.checkpoint import abilities
 from protclip_jax.embed import __main__ as embed
+from protclip_jax.retrieval.calibration import FILE, Calibration, Table, to_text
+from protclip_jax.retrieval.engine import own_calibration
 from protclip_jax.training.initial_state import check_init
 from tests.support import tiny
 from tests.support.sentences import only_sentence
@@ -144,6 +148,45 @@ def test_the_folder_is_loaded_as_the_checkpoint_that_it_was_made_of(checkpoint, 
     assert theirs.config["pda"] == CONFIG["pda"]
     again = read_checkpoint(open_checkpoint(exported), None)
     chex.assert_trees_all_equal(again.params, read_checkpoint(checkpoint, None).params)
+
+
+def test_the_calibration_of_the_step_goes_along_and_is_read(checkpoint, tmp_path, capsys):
+    source = tmp_path / "source"
+    shutil.copytree(checkpoint, source)
+    table = Table("text", "family", (1.0, 0.0), (), (0.5,), (0.4,), (30,), 0.1)
+    calibration = Calibration(ProtCLIP.load(source).fingerprint, (table,))
+    (source / FILE).write_text(to_text(calibration, {"provenance": {"step": 0, "pool": 9}}))
+
+    def convert(command, name, *more, source=source):
+        line = [command, "--checkpoint", str(source), "--output", str(tmp_path / name), *more]
+        assert main(line) == 0
+        return tmp_path / name, capsys.readouterr().err
+
+    exported, told = convert("to_hf", "exported")
+    assert "calibration: carried along." in told
+    assert "- `calibration.json`: how often" in (exported / "README.md").read_text()
+    copy, told = convert("params", "copy", source=exported)
+    assert "calibration: carried along." in told
+    for folder in (exported, copy):
+        opened = open_checkpoint(folder)
+        assert own_calibration(opened, ProtCLIP.load(opened)) == calibration
+        provenance = json.loads((folder / FILE).read_text())["provenance"]
+        assert provenance == {"step": 0, "pool": 9, "measured_step": 0}
+    assert abilities_of(copy)["calibrated"] == "text/family"
+
+    rounded, told = convert("to_hf", "rounded", "--dtype", "float16")
+    assert "calibration: left out, as rounding to float16 makes another model" in told
+    assert not (rounded / FILE).exists()
+    (source / FILE).write_text(to_text(calibration, {"provenance": {"step": 7}}))
+    other, told = convert("params", "other")
+    assert "was measured for step 7, not 0; run `python -m eval --calibrate`" in told
+    assert not (other / FILE).exists()
+    (source / FILE).unlink()
+    assert "calibration: the checkpoint has none" in convert("params", "without")[1]
+
+
+def abilities_of(folder):
+    return dict(abilities(str(folder), None))
 
 
 def test_commands_take_the_folder(checkpoint, exported, tmp_path, capsys):

@@ -150,7 +150,7 @@ MISTAKES = {
         ["--protein", "damaged"],
         "model.safetensors cannot be read as safetensors",
     ),
-    "no vocabulary": (["--text", "without_vocabulary"], "no text vocabulary at"),
+    "no vocabulary": (["--text", "without_vocabulary"], "not a text vocabulary"),
     "heads that are none": (
         ["--protein", "esm2", "--text", "bert", "--heads", "bert/model.safetensors"],
         "The heads have no matrix proto_bank.prototype.weight",
@@ -161,7 +161,7 @@ MISTAKES = {
     ),
     "output below a file": (
         ["--protein", "esm2", "--output", "esm2/config.json/x"],
-        "cannot be made",
+        "cannot be created",
     ),
 }
 

@@ -119,17 +119,17 @@ REFUSED = {
     "a known word as a token": (add("binds"), "adds the token 'binds'"),
     "a token that eats spaces": (
         add(AddedToken("[MASK]", lstrip=True)),
-        "its added_tokens is not that of a plain BERT",
+        "its added_tokens differs from a plain BERT",
     ),
-    "normalizers": (set_part("normalizer", SEQUENCE), "under a Sequence"),
+    "normalizers": (set_part("normalizer", SEQUENCE), "Sequence"),
     "word splitting": (
         set_part("pre_tokenizer", pre_tokenizers.Whitespace()),
-        "its pre_tokenizer is not that of",
+        "its pre_tokenizer differs",
     ),
     "template": (set_part("post_processor", ONLY_CLS), r"between \[CLS\] and \[SEP\]"),
     "long words": (
         lambda backend: setattr(backend.model, "max_input_chars_per_word", 7),
-        "its model is not that of",
+        "its model differs",
     ),
 }
 

@@ -12,6 +12,7 @@ import pytest
 
 from data_pipelines.readers.streams import numbered_lines
 from protclip_jax.embed import __main__ as embed
+from protclip_jax.embed import parts
 from tests.support.fake_embedder import FakeModel, content, run, vectors
 
 FASTA = ">a first\nMKVLK*\n>a\nacd\n>\nWWWW\n>bad\nMK1\n>b\nMKV\nAC-D\n"
@@ -120,7 +121,7 @@ def test_what_is_unusual_is_told_and_listed(tmp_path, fasta, capsys):
         "cleaned: 1 with lower case letters.",
         "cleaned: 1 with gaps.",
         "long: 1 of more than 20 residues: CUT, only the first 20 residues are read.",
-        "ids: 1 occur again",
+        "ids: 1 are duplicates",
         "ids: 1 are empty",
         f"rejected: 1 of 6, listed with line and reason in {tmp_path / 'o.h5.rejects.tsv'}.",
     ):
@@ -195,9 +196,9 @@ def test_stdin_is_copied_and_read_twice(tmp_path, fasta):
     [
         (["--output", "o.txt"], "must be named *.h5, *.hdf5, *.parquet"),
         (["--input", "none.fasta"], "none.fasta cannot be read"),
-        (["--input", "x.xlsx"], "no known format"),
+        (["--input", "x.xlsx"], "unknown format"),
         (["--modality", "text"], "FASTA holds proteins"),
-        (["--column", "a"], "belong to tables"),
+        (["--column", "a"], "apply to tables"),
         (["--format", "csv"], "has no column sequence"),
         (["--batch_tokens", 0], "--batch_tokens=0"),
         (["--max_residues", 100], "overlap=256"),
@@ -345,7 +346,7 @@ def test_two_runs_on_one_output_do_not_meet(tmp_path, fasta, capsys):
 
 def test_an_input_that_grows_between_the_passes_is_told(tmp_path, fasta, capsys):
     model = FakeModel()
-    survey = embed.take_survey
+    survey = parts.take_survey
 
     def grown(*args, **kwargs):
         taken = survey(*args, **kwargs)
@@ -353,7 +354,7 @@ def test_an_input_that_grows_between_the_passes_is_told(tmp_path, fasta, capsys)
         return taken
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(embed, "take_survey", grown)
+        patch.setattr(parts, "take_survey", grown)
         assert run(model, "--input", fasta, "--output", tmp_path / "o.h5") == 2
     assert "was changed while it was read" in capsys.readouterr().err
     assert not (tmp_path / "o.h5").exists()
@@ -375,8 +376,8 @@ def test_a_full_disk_is_one_sentence_and_the_run_goes_on_later(tmp_path, capsys,
     assert code == 1
     assert run(FakeModel(), *arguments, chunk_tokens=80) == 0
     told = capsys.readouterr().err
-    assert "cannot be written (File too large); make room" in told
-    assert "run the same line again: finished parts are kept." in told
+    assert "cannot be written (File too large); free some space" in told
+    assert "finished parts are kept" in told
     assert "Traceback" not in told
     assert len(rows(tmp_path / f"o.{suffix}")) == 40
 

@@ -3,6 +3,7 @@ refuses."""
 
 import csv
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,9 +12,13 @@ from data_pipelines.protanno.record import property_texts
 from data_pipelines.readers import read_entries
 from data_pipelines.sample.flat_file import format_entry
 from protclip_jax import ProtCLIP
+from protclip_jax.checkpoints.own_report import ADVICE, UNMEASURED
 from protclip_jax.explain import __main__ as explain
+from protclip_jax.explain.other_texts import others_of, read_texts
 from tests.support import tiny
 from tests.support.tiny import CONFIG
+
+NOTHING = f"{UNMEASURED} {ADVICE}"
 
 
 @pytest.fixture(scope="module")
@@ -28,8 +33,8 @@ def record(sample_dataset):
 
 
 def table_of(path):
-    with open(path, encoding="utf-8") as file:
-        return list(csv.DictReader(file, delimiter="\t"))
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    return list(csv.DictReader([line for line in lines if line[0] != "#"], delimiter="\t"))
 
 
 def test_an_entry_is_explained(checkpoint, sample_dataset, record, tmp_path, capsys):
@@ -127,6 +132,11 @@ def test_a_sequence_is_explained_as_svg(checkpoint, tmp_path, capsys):
         (["--entry", "FILE"], "several entries"),
         (["--entry", "FILE", "--accession", "nobody"], "no entry nobody"),
         (["--entry", "absent.dat"], "absent.dat"),
+        (["--sequence", "MKT", "--function", "a", "--others", "-1"], "--others=-1 must be 0 or"),
+        (
+            ["--sequence", "MKT", "--function", "a", "--other_texts", "absent"],
+            "absent holds no texts to compare with; give an index",
+        ),
     ],
 )
 def test_mistakes_are_one_sentence(checkpoint, sample_dataset, tmp_path, capsys, arguments, told):
@@ -143,6 +153,71 @@ def test_mistakes_are_one_sentence(checkpoint, sample_dataset, tmp_path, capsys,
     error = capsys.readouterr().err
     assert told in error
     assert error.count("\n") == 1
+
+
+def explained(checkpoint, folder, *more):
+    """The table of a protein compared with other texts, and its figure as SVG."""
+    told = ["--checkpoint", str(checkpoint), "--sequence", "MKTAYIAKQRQISF" * 3]
+    told += ["--output", str(folder / "p.svg")]
+    assert explain.main([*told, *map(str, more)]) == 0
+    return table_of(folder / "p.tsv"), (folder / "p.svg").read_text()
+
+
+def test_weights_stand_beside_those_for_texts_of_a_dataset(
+    checkpoint, sample_dataset, tmp_path, capsys
+):
+    own = "FUNCTION: Adds water to double bonds."
+    more = ["--function", own, "--other_texts", sample_dataset / "protanno", "--others", 30]
+    table, figure = explained(checkpoint, tmp_path, *more)
+    texts = read_texts(sample_dataset / "protanno")
+    others = others_of({"function": own}, texts, 30)
+    assert len(set(others["function"])) == 30
+    assert own not in others["function"]
+    assert all(text.startswith("FUNCTION: ") for text in others["function"])
+    model = ProtCLIP.load(checkpoint)
+    found = model.segment_contrasts("MKTAYIAKQRQISF" * 3, {"function": own}, others)["function"]
+    for part in ("difference", "low", "high"):
+        column = [float(line[f"function_{part}"]) for line in table]
+        np.testing.assert_allclose(column, getattr(found, part), rtol=1e-5, atol=1e-8)
+    told = capsys.readouterr()
+    origin = f"Other texts: 30 for function, from {sample_dataset / 'protanno'}."
+    assert origin in told.err
+    assert (tmp_path / "p.tsv").read_text().splitlines()[:2] == [f"# {origin}", f"# {NOTHING}"]
+    assert "function: " in told.out
+    assert " of 42 residues lie above the band of 30 other texts" in told.out
+    assert figure.count("<!-- less 30 others -->") == 1
+
+
+def test_other_texts_come_from_an_index_or_from_labels(checkpoint, search_folder, tmp_path, capsys):
+    labels = tmp_path / "labels.tsv"
+    rows = [f"{n}\tFUNCTION: bad {chr(97 + n)}.\tSUBCELLULAR LOCATION: fed.\n" for n in range(22)]
+    labels.write_text("id\tname\tdescription\n" + "".join(rows))
+    known = {path: read_texts(path) for path in (Path(search_folder.index), labels)}
+    assert set(known[labels]) == {"function", "location"}
+    assert len(known[labels]["function"]) == 22
+    own = {"function": known[labels]["function"][3].upper()}
+    assert len(others_of(own, known[labels], 64)["function"]) == 21
+    assert {"name", "function", "location"} <= set(known[Path(search_folder.index)])
+    more = ["--function", "bad d.", "--location", "dab.", "--other_texts", labels]
+    table, _ = explained(checkpoint, tmp_path, *more)
+    told = capsys.readouterr().err
+    assert "Other texts: 21 for function, from" in told
+    assert f"The weights for location stand alone: {labels} has 1 other texts of it" in told
+    assert list(table[0])[2:-1] == [
+        *("function", "location"),
+        *(f"function_{part}" for part in ("difference", "low", "high")),
+    ]
+
+
+def test_the_dataset_of_the_training_is_where_other_texts_are_by_default(sample_dataset, tmp_path):
+    config = CONFIG | {"data": {"dir": str(sample_dataset / "protanno")}}
+    checkpoint = tiny.save(tmp_path / "checkpoint", config)
+    table, _ = explained(checkpoint, tmp_path, "--function", "bad", "--others", 20)
+    assert "function_difference" in table[0]
+    for name in ("p.tsv", "p.svg"):
+        (tmp_path / name).unlink()
+    table, _ = explained(checkpoint, tmp_path, "--function", "bad", "--others", 0)
+    assert "function_difference" not in table[0]
 
 
 def test_another_kind_of_figure_is_refused(checkpoint, tmp_path, capsys):

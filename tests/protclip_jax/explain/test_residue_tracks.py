@@ -7,6 +7,7 @@ from matplotlib.image import imread
 from data_pipelines.common.figure_style import PROPERTY_COLOURS
 from data_pipelines.protanno.record import Feature
 from protclip_jax.explain.residue_tracks import Track, explanation, segment_tracks
+from protclip_jax.inference.segment_contrast import contrast
 
 
 def coloured(figure, path):
@@ -74,6 +75,26 @@ def test_an_explanation_shows_every_feature_in_its_lane(tmp_path):
         == 1
     )
     assert PROPERTY_COLOURS["function"] != PROPERTY_COLOURS["location"]
+
+
+def test_a_contrast_is_drawn_below_its_weights_with_its_band(tmp_path):
+    rng = np.random.default_rng(0)
+    found = contrast(rng.random(60), rng.random((25, 60)))
+    tracks = [Track("function", rng.random(60), np.zeros(60, bool), found)]
+    tracks += [Track("location", rng.random(60), np.zeros(60, bool))]
+    figure = explanation("P1", "M" * 60, tracks, [], note="Other texts: $25.")
+    weights, lane, other = figure.axes
+    assert [axis.get_ylabel() for axis in (weights, lane, other)] == [
+        "function",
+        "less 25 others",
+        "location",
+    ]
+    (line,) = lane.lines
+    np.testing.assert_array_equal(line.get_ydata(), found.difference)
+    band = lane.collections[0].get_datalim(lane.transData)
+    assert (band.y0, band.y1) == pytest.approx((found.low.min(), found.high.max()))
+    assert "filled: above it\nOther texts: $25." in other.get_xlabel()
+    assert coloured(figure, tmp_path / "c.png") > 5
 
 
 def test_dollar_signs_in_a_title_are_no_formula():

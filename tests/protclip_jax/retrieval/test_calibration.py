@@ -12,6 +12,7 @@ from protclip_jax.retrieval.calibration import (
     Table,
     read_calibration,
     to_text,
+    trait_of_id,
     traits_of_label,
     traits_of_text,
 )
@@ -72,7 +73,13 @@ def test_a_text_asks_for_the_traits_of_its_property(text, traits):
 
 def test_a_label_has_the_traits_that_labels_were_measured_for():
     texts = ("SIMILARITY: x", "SUBCELLULAR LOCATION: x", "FUNCTION: x", "PROTEIN NAME: x", "x")
-    assert list(map(traits_of_label, texts)) == [("family",), ("location",), ("function",), (), ()]
+    assert [traits_of_label("L1", text) for text in texts] == [
+        ("family",),
+        ("location",),
+        ("function",),
+        (),
+        (),
+    ]
 
 
 def hit(**known):
@@ -103,3 +110,24 @@ def test_an_answer_says_whether_it_is_confident():
     calibrated = Answer([hit()], is_calibrated=True)
     assert (is_confident(calibrated, 0.5), verdict(calibrated, 0.5)) == (None, NOT_MEASURED)
     assert (is_confident(Answer([]), 0.5), verdict(Answer([]), 0.5)) == (None, "")
+
+
+@pytest.mark.parametrize(
+    ("id", "trait"),
+    [
+        ("GO:0003824", "go"),
+        ("EC 3.4.21.4", "ec"),
+        ("EC:1.1.1.-", "ec"),
+        ("2.7.11.1", "ec"),
+        ("1.1.1.n5", "ec"),
+        ("3.4.21", None),
+        ("10.1.1.1", None),
+        ("GO:38", None),
+        ("kinase", None),
+    ],
+)
+def test_ids_tell_what_records_state(id, trait):
+    assert trait_of_id(id) == trait
+    expected = ((trait,) if trait else ()) + ("function",)
+    assert traits_of_label(id, "FUNCTION: abc.") == expected
+    assert traits_of_label(id, "PROTEIN NAME: abc.") == expected[:-1]

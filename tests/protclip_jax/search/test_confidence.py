@@ -96,6 +96,43 @@ def expected_share(margin, share):
     return share / 4 if margin < 0 else share / 2 if margin < 0.05 else share
 
 
+def test_unrelated_proteins_give_the_larger_q_value(folder, model, tmp_path, capsys):
+    others = tiny.records(230, seed=77)
+    fasta = searching.write_fasta(tmp_path / "u.fasta", [*others, *tiny.records(24, seed=8)[:3]])
+    options = {"input": folder / "x.fasta", "decoys": fasta}
+    assert searching.make_index(folder / "c", tmp_path / "i", **options) == 0
+    told = capsys.readouterr().err
+    assert "3 of 233 decoys are proteins of the index and left out." in told
+    assert "as q-values, by shuffled proteins and unrelated ones" in told
+    opened = open_index(tmp_path / "i")
+    assert len(opened.entrapment) == 230
+    rows, _ = ask(folder / "c", capsys, "--index", tmp_path / "i", "--text", QUESTION)
+    query = model.encode_texts([QUESTION])[0]
+    best = np.sort(np.asarray(opened.vectors.parts[0]) @ query)[::-1][:10].astype(float)
+    shares = [
+        q_values(best, (judge @ query).astype(float), items=24)
+        for judge in (opened.decoys, opened.entrapment)
+    ]
+    assert not np.allclose(*shares)
+    np.testing.assert_allclose(
+        [float(row["q"]) for row in rows], np.maximum(*shares), rtol=1e-3, atol=1e-6
+    )
+    more = searching.write_fasta(tmp_path / "m.fasta", tiny.records(3, seed=9))
+    assert searching.make_index(folder / "c", tmp_path / "i", input=more, append=True) == 0
+    assert len(open_index(tmp_path / "i").entrapment) == 230
+
+
+def test_decoys_that_cannot_be_used_are_one_sentence(folder, tmp_path, capsys):
+    few = searching.write_fasta(tmp_path / "few.fasta", tiny.records(3, seed=7))
+    refused = {"input": folder / "x.fasta", "decoys": few}
+    assert searching.make_index(folder / "c", tmp_path / "i", **refused) == 2
+    assert "has 3 distinct proteins; give at least 200" in searching.told(capsys)
+    refused = {"labels": folder / "l.tsv", "decoys": few}
+    assert searching.make_index(folder / "c", tmp_path / "i", **refused) == 2
+    assert "--decoys belongs to proteins, not to --labels" in searching.told(capsys)
+    assert not (tmp_path / "i").exists()
+
+
 def test_without_a_table_decoys_give_q_values(folder, model, capsys):
     rows, told = ask(folder / "c", capsys, "--index", folder / "i", "--text", QUESTION)
     opened = open_index(folder / "i")

@@ -213,7 +213,7 @@ def test_mistakes_about_a_taxon_are_one_sentence(folder, engine, capsys):
         "9606",
     ]
     assert search.main(list(map(str, given))) == 2
-    assert "--taxon belongs to --index; leave it out" in searching.told(capsys)
+    assert "--taxon only applies to --index" in searching.told(capsys)
     (response,) = exchange(
         create_app(engine), post("/api/search", {"query": QUESTION, "taxon": ["9606"]})
     )
@@ -224,12 +224,18 @@ def test_mistakes_about_a_taxon_are_one_sentence(folder, engine, capsys):
 @pytest.fixture
 def first_version(folder, tmp_path):
     """The index as version 1 wrote it."""
+    return as_written_by(1, folder, tmp_path)
+
+
+def as_written_by(version, folder, tmp_path):
+    """The index as an older version wrote it."""
     opened, old = open_index(folder / "i"), tmp_path / "old"
     old.mkdir()
     for name in opened.manifest["files"]:
         (old / name).write_bytes((folder / "i" / name).read_bytes())
     (name,) = [part["items"] for part in opened.manifest["parts"]]
-    table = opened.items.drop_columns(list(item_table.ADDED))
+    later = [names for added, names in item_table.ADDED.items() if added > version]
+    table = opened.items.drop_columns([name for names in later for name in names])
     with (
         pyarrow.OSFile(str(old / name), "wb") as file,
         pyarrow.ipc.new_file(file, table.schema) as writer,
@@ -237,7 +243,7 @@ def first_version(folder, tmp_path):
         writer.write_table(table)
     facts = {"bytes": (old / name).stat().st_size, "sha256": file_sha256(old / name)}
     manifest = opened.manifest | {
-        "format_version": 1,
+        "format_version": version,
         "files": opened.manifest["files"] | {name: facts},
     }
     (old / MANIFEST).write_text(json.dumps(manifest))
@@ -267,13 +273,35 @@ def test_an_index_of_the_first_version_is_read_and_added_to(
     assert items["taxon"].to_pylist() == [0] * 24 + [10090]
 
 
-@pytest.mark.parametrize("version", [3, None, "1"])
+def test_an_index_without_evidence_codes_is_read_and_added_to(folder, tmp_path, capsys):
+    second = as_written_by(2, folder, tmp_path)
+    assert ask(folder, "--output", "-", index=second) == 0
+    first = rows_of(capsys.readouterr().out)[0]
+    assert first["taxon"] != "0"
+    assert first["evidence"] == ""
+    (tmp_path / "more.dat").write_text(
+        "ID   A_B  Reviewed;  4 AA.\nAC   Q9;\nDE   RecName: Full=Name {ECO:0000305};\n"
+        "CC   -!- FUNCTION: Cuts {ECO:0000269|PubMed:1, ECO:0000250}. More\n"
+        "CC       {ECO:0000269|PubMed:2}.\nPE   1: Evidence at protein level;\n"
+        "SQ   SEQUENCE   4 AA;  1 MW;  0 CRC64;\n     MKVL\n//\n"
+    )
+    assert searching.make_index(folder / "c", second, input=tmp_path / "more.dat", append=True) == 0
+    evidence = open_index(second).items["evidence"].to_pylist()
+    assert evidence[:24] == [[]] * 24
+    assert evidence[24] == [
+        "name ECO:0000305",
+        "function ECO:0000269",
+        "function ECO:0000250",
+    ]
+
+
+@pytest.mark.parametrize("version", [4, None, "1"])
 def test_an_index_of_an_unknown_version_is_refused(folder, first_version, capsys, version):
     manifest = json.loads((first_version / MANIFEST).read_text())
     (first_version / MANIFEST).write_text(json.dumps(manifest | {"format_version": version}))
     assert ask(folder, index=first_version) == 2
     assert (
-        f"has format_version {version!r}, this program reads 1 or 2; make it anew"
+        f"has format_version {version!r}, this program reads 1, 2 or 3; make it anew"
         in searching.told(capsys)
     )
 

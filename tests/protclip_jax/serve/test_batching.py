@@ -5,6 +5,7 @@ import threading
 
 import pytest
 
+from protclip_jax.serve import batching
 from protclip_jax.serve.batching import Batcher, Busy
 from protclip_jax.serve.limits import Limits
 
@@ -25,13 +26,13 @@ def test_what_waits_is_computed_together_and_more_than_the_queue_holds_is_refuse
     slow = Slow()
 
     async def run():
-        async with Batcher(slow, Limits(waiting=3, batch=2)) as batcher:
-            first = asyncio.create_task(batcher.answer(0))
+        async with Batcher(slow, Limits(waiting=3, batch_tokens=2)) as batcher:
+            first = asyncio.create_task(batcher.answer(0, 1))
             await asyncio.sleep(0.05)
-            others = [asyncio.create_task(batcher.answer(number)) for number in (1, 2, 3)]
+            others = [asyncio.create_task(batcher.answer(number, 1)) for number in (1, 2, 3)]
             await asyncio.sleep(0.05)
             with pytest.raises(Busy):
-                await batcher.answer(4)
+                await batcher.answer(4, 1)
             slow.go.set()
             return await asyncio.gather(first, *others)
 
@@ -44,10 +45,10 @@ def test_who_leaves_is_not_computed_for_and_who_waits_too_long_is_told():
 
     async def run():
         async with Batcher(slow, Limits(seconds=1.5)) as batcher:
-            first = asyncio.create_task(batcher.answer(0))
+            first = asyncio.create_task(batcher.answer(0, 1))
             await asyncio.sleep(0.05)
-            leaver = asyncio.create_task(batcher.answer(1))
-            stayer = asyncio.create_task(batcher.answer(2))
+            leaver = asyncio.create_task(batcher.answer(1, 1))
+            stayer = asyncio.create_task(batcher.answer(2, 1))
             await asyncio.sleep(0.05)
             leaver.cancel()
             await asyncio.sleep(0.02)
@@ -59,7 +60,7 @@ def test_who_leaves_is_not_computed_for_and_who_waits_too_long_is_told():
                 await first
             slow.go.set()
             await asyncio.sleep(0.05)
-            assert await batcher.answer(3) == "done 3"
+            assert await batcher.answer(3, 1) == "done 3"
 
     asyncio.run(run())
     assert slow.jobs == [[0], [3]]
@@ -73,9 +74,46 @@ def test_a_failure_is_told_to_its_job_and_not_to_those_it_was_computed_with():
 
     async def run():
         async with Batcher(work, Limits()) as batcher:
-            asked = [batcher.answer(job) for job in ("good", "bad", "better")]
+            asked = [batcher.answer(job, 1) for job in ("good", "bad", "better")]
             first, failed, last = await asyncio.gather(*asked, return_exceptions=True)
             assert isinstance(failed, ValueError)
-            return first, last, await batcher.answer("next")
+            return first, last, await batcher.answer("next", 1)
 
     assert asyncio.run(run()) == ("good", "better", "next")
+
+
+def test_a_short_job_goes_before_long_ones_and_a_batch_counts_tokens():
+    slow = Slow()
+
+    async def run():
+        async with Batcher(slow, Limits(batch_tokens=100)) as batcher:
+            asked = [("under way", 1), ("long", 5000), ("longer", 6000), ("short", 60)]
+            asked += [("shorter", 20), ("middle", 50)]
+            tasks = []
+            for job, tokens in asked:
+                tasks.append(asyncio.create_task(batcher.answer(job, tokens)))
+                await asyncio.sleep(0.01)
+            slow.go.set()
+            return await asyncio.gather(*tasks)
+
+    assert len(asyncio.run(run())) == 6
+    assert slow.jobs == [["under way"], ["shorter", "short"], ["middle"], ["long"], ["longer"]]
+
+
+def test_a_long_job_does_not_wait_for_all_the_short_ones_that_come_after_it(monkeypatch):
+    monkeypatch.setattr(batching, "TOKENS_A_SECOND", 100_000)
+    slow = Slow()
+
+    async def run():
+        async with Batcher(slow, Limits(batch_tokens=100)) as batcher:
+            tasks = [asyncio.create_task(batcher.answer("under way", 1))]
+            await asyncio.sleep(0.01)
+            tasks.append(asyncio.create_task(batcher.answer("long", 5000)))
+            await asyncio.sleep(0.1)
+            tasks.append(asyncio.create_task(batcher.answer("late", 60)))
+            await asyncio.sleep(0.01)
+            slow.go.set()
+            await asyncio.gather(*tasks)
+
+    asyncio.run(run())
+    assert slow.jobs == [["under way"], ["long"], ["late"]]

@@ -9,17 +9,16 @@ import threading
 import time
 import urllib.parse
 import xml.etree.ElementTree
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from protclip_jax.serve.limits import MOST_RESIDUES
 from tests.support import browser
+from tests.support.browser import WAIT_SECONDS, Page
 from tests.support.searching import NASTY
 from tests.support.serving_process import serving
 
-WAIT_SECONDS = 60
 TOKEN = 'the"token<%41>`+/'
 """With what browsers escape in an address, and what looks escaped."""
 
@@ -40,68 +39,6 @@ def server(search_folder, tmp_path_factory):
     ]
     with serving(*arguments, log=tmp_path_factory.mktemp("server") / "log") as running:
         yield running
-
-
-class Page:
-    """The browser and how a visitor finds things in it."""
-
-    def __init__(self, chromium, folder: Path):
-        self.chromium, self.downloads = chromium, folder / "downloads"
-
-    def all(self, css):
-        """The visible elements of a selector, as soon as there is one."""
-        from selenium.webdriver.support.ui import WebDriverWait
-
-        def visible(chromium):
-            return [
-                element
-                for element in chromium.find_elements("css selector", css)
-                if element.is_displayed()
-            ]
-
-        return WebDriverWait(self.chromium, WAIT_SECONDS, ignored_exceptions=_stale()).until(
-            visible
-        )
-
-    def one(self, css):
-        return self.all(css)[0]
-
-    def wait_for(self, css, text):
-        """Until an element has a text in it."""
-        from selenium.webdriver.support.ui import WebDriverWait
-
-        ignored = _stale()
-        WebDriverWait(self.chromium, WAIT_SECONDS, ignored_exceptions=ignored).until(
-            lambda _: text in self.one(css).text
-        )
-
-    def ask(self, query):
-        box = self.one("#query")
-        self.chromium.execute_script("arguments[0].value = arguments[1]", box, query)
-        self.one("#search").click()
-
-    def downloaded(self, name):
-        """The content of a download, once it is complete; the file is removed."""
-        path = self.downloads / name
-        deadline = time.monotonic() + WAIT_SECONDS
-        while not path.exists():
-            assert time.monotonic() < deadline, sorted(self.downloads.iterdir())
-            time.sleep(0.05)
-        content = path.read_text(encoding="utf-8")
-        path.unlink()
-        return content
-
-    def complaints(self):
-        """What the browser itself finds wrong with the page, such as a breach of its policy."""
-        entries = self.chromium.get_log("browser")
-        # Statuses of requests that the tests mean to fail.
-        return [entry["message"] for entry in entries if "status of 4" not in entry["message"]]
-
-
-def _stale():
-    from selenium.common.exceptions import StaleElementReferenceException
-
-    return (StaleElementReferenceException,)
 
 
 @pytest.fixture(scope="module")
@@ -217,7 +154,7 @@ def check_readout(page, svg, weights):
     page.chromium.execute_script("arguments[0].scrollIntoView({block: 'center'})", svg)
     width, length = svg.size["width"], len(weights["sequence"])
     for residue in (0, length // 2, length - 1):
-        x = width * (110 + (residue + 0.5) * (1040 - 110 - 14) / length) / 1040
+        x = 124 + (residue + 0.5) * (width - 124 - 14) / length
         ActionChains(page.chromium).move_to_element_with_offset(
             svg, round(x - width / 2), -10
         ).perform()
@@ -307,7 +244,6 @@ def test_the_tabs_are_reached_by_arrow_keys(page, server):
 
 
 def test_html_in_a_name_stays_text(page):
-    title = page.chromium.title
     page.one("button[data-id=nasty]").click()
     page.wait_for("#protein", NASTY)
     assert (
@@ -316,7 +252,7 @@ def test_html_in_a_name_stays_text(page):
         )
         == []
     )
-    assert page.chromium.title == title
+    assert page.chromium.title == f"nasty · {NASTY} – ProtCLIP search"
     page.one("#similar").click()
     page.wait_for("#understood", "Read as the protein nasty of 26 residues")
 
@@ -326,7 +262,6 @@ def test_html_in_a_name_stays_text(page):
     [
         ("", "The question is empty"),
         (">a\nMKT1", "'1' at position 4"),
-        (">a\nMKT\n>b\nMKT", "several FASTA records"),
         ("word " * 1000, "at most 4,000 can be asked"),
     ],
 )

@@ -2,8 +2,12 @@
 cannot be used."""
 
 import contextlib
+import errno
 import json
+import logging
 import socket
+import subprocess
+import sys
 import threading
 import time
 
@@ -11,12 +15,15 @@ import pytest
 
 from data_pipelines.common.errors import UserError
 from protclip_jax.serve import __main__ as serve
-from protclip_jax.serve import server
+from protclip_jax.serve import descriptors, server
 from protclip_jax.serve.app import create_app
+from protclip_jax.serve.descriptors import Room
 from protclip_jax.serve.limits import Limits
+from protclip_jax.serve.log_filter import OnceAMinute
+from tests.support.paths import ROOT
 from tests.support.serving_process import Server
 
-LIMITS = Limits(waiting=2, batch=1, seconds=20)
+LIMITS = Limits(waiting=2, batch_tokens=1, seconds=20)
 
 
 class Held:
@@ -113,12 +120,85 @@ def test_every_answer_comes_with_a_strict_policy(address, path, host):
 
 
 def test_a_visitor_who_holds_connections_open_leaves_the_rest_a_prompt_refusal(held, monkeypatch):
-    monkeypatch.setattr(server, "CONNECTIONS", 3)
+    monkeypatch.setattr(server.descriptors, "room_for_connections", lambda: Room(3, 5, 5))
     with running(held) as address, contextlib.ExitStack() as stack:
         for _ in range(2):
             stack.enter_context(connected(address, b""))
         with connected(address, b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n") as client:
             assert b" 503 " in client.recv(1000)
+
+
+def test_connections_above_the_room_are_closed_and_idle_ones_end(held, monkeypatch):
+    monkeypatch.setattr(server.descriptors, "room_for_connections", lambda: Room(3, 4, 4))
+    monkeypatch.setattr(server, "KEEP_ALIVE_SECONDS", 1)
+    with running(held) as address, contextlib.ExitStack() as stack:
+        idle = [stack.enter_context(connected(address, b"")) for _ in range(4)]
+        with connected(address, b"") as client:
+            assert everything(client) == b""
+        start = time.monotonic()
+        assert everything(idle[0]) == b""
+        assert time.monotonic() - start < 5
+        time.sleep(0.2)
+        with connected(address, b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n") as client:
+            assert b" 200 " in client.recv(1000)
+
+
+EXHAUSTING = """
+import logging, os, resource, socket, sys, threading, time
+resource.setrlimit(resource.RLIMIT_NOFILE, (160, 160))
+from protclip_jax.serve import descriptors, server
+from protclip_jax.serve.limits import Limits
+from protclip_jax.serve.log_filter import OnceAMinute
+from protclip_jax.serve.loading import answering_loading
+bound = server.listening_socket("127.0.0.1", 0)
+with answering_loading(bound, Limits(), None):
+    print(bound.getsockname()[1], flush=True)
+    sys.stdin.readline()
+"""
+
+
+def test_more_connections_than_descriptors_cost_the_server_a_line_and_no_visitor():
+    command = [sys.executable, "-c", EXHAUSTING]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, cwd=ROOT, text=True, **pipes) as process:
+        address = ("127.0.0.1", int(process.stdout.readline()))
+        with contextlib.ExitStack() as stack:
+            request = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
+            for number in range(400):
+                stack.enter_context(connected(address, request if number % 2 else b""))
+            time.sleep(1.5)
+        with connected(address, b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n") as client:
+            assert b"loading" in client.recv(1000)
+        _, log = process.communicate("\n", timeout=30)
+    assert process.returncode == 0
+    assert len(log.splitlines()) <= 3, log[:2000]
+
+
+def test_a_limit_that_leaves_no_room_is_one_sentence(monkeypatch):
+    monkeypatch.setattr(descriptors.resource, "getrlimit", lambda which: (70, 70))
+    with pytest.raises(UserError, match="70, leaves no room for connections; raise it to at least"):
+        descriptors.room_for_connections()
+    monkeypatch.setattr(descriptors.resource, "getrlimit", lambda which: (1024, 4096))
+    room = descriptors.room_for_connections()
+    assert room.answered <= room.open
+    assert room.open + room.backlog < 1024 - descriptors.RESERVED
+
+
+def test_a_message_is_logged_once_a_minute():
+    log = OnceAMinute()
+
+    def record(message, error=None):
+        given = (type(error), error, None) if error else None
+        return logging.LogRecord("asyncio", logging.ERROR, "", 0, message, (), given)
+
+    assert [log.filter(record("Invalid HTTP request")) for _ in range(3)] == [True, False, False]
+    assert log.filter(record("another"))
+    full = record("socket.accept() out of system resource", OSError(errno.EMFILE, "Too many"))
+    assert log.filter(full)
+    assert full.exc_info is None
+    assert full.getMessage().startswith("no connection can be accepted (Too many); raise the limit")
+    failed = ValueError("a fault of the program")
+    assert [log.filter(record("it failed", failed)) for _ in range(2)] == [True, True]
 
 
 def test_more_requests_than_the_queue_holds_get_429_and_the_others_their_answers(address, held):
@@ -212,6 +292,8 @@ def test_an_address_that_others_reach_has_a_token_of_its_own(monkeypatch):
     assert first != second
     monkeypatch.setenv(serve.TOKEN_VARIABLE, "from-outside")
     assert serve.choose_token(options) == "from-outside"
+    assert serve.fragment_told("from-outside") == "#token=… with the token of $PROTCLIP_TOKEN"
+    assert serve.fragment_told("a/b") == "#token=a%2Fb"
     monkeypatch.setenv(serve.TOKEN_VARIABLE, "with blank")
     with pytest.raises(UserError, match="printable ASCII"):
         serve.choose_token(options)

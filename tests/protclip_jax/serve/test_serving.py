@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import os
+import shutil
 import threading
 import time
 from pathlib import Path
@@ -14,12 +16,15 @@ from data_pipelines.protanno.dataset import open_dataset
 from data_pipelines.protanno.record import property_texts
 from eval.metrics.statistics import auroc
 from eval.pretraining.segment_localisation import OWN, SegmentLocalisation, find_cases
+from protclip_jax.explain.other_texts import index_texts, others_of
 from protclip_jax.retrieval import SearchEngine, item_table
 from protclip_jax.retrieval.index_folder import Index
+from protclip_jax.retrieval.query import Query
 from protclip_jax.retrieval.vector_parts import VectorParts
 from protclip_jax.serve import questions
 from protclip_jax.serve.about import examples
 from protclip_jax.serve.app import create_app
+from protclip_jax.serve.jobs import SearchJob, TracksJob, tokens_of
 from protclip_jax.serve.limits import Limits
 from tests.support.api_client import client_of, exchange, post
 
@@ -126,6 +131,27 @@ def test_a_protein_tells_what_the_index_knows(app, split):
     assert protein["link"] == f"https://www.uniprot.org/uniprotkb/{record.accession}/entry"
     assert unknown.status_code == 404
     assert unknown.json() == {"error": "The index holds no protein ../../etc."}
+
+
+def test_tracks_stand_beside_those_for_other_texts_of_the_index(app, engine):
+    properties = {"function": "abc def.", "location": "fed."}
+    body = {"sequence": "MKTAYIAKQRQISF", "properties": properties, "others": 20}
+    alone = {name: value for name, value in body.items() if name != "others"}
+    answer, without = (
+        response.json()["tracks"]
+        for response in exchange(app, post("/api/tracks", body), post("/api/tracks", alone))
+    )
+    own = {name: track["text"] for name, track in zip(properties, answer, strict=True)}
+    others = others_of(own, index_texts(engine.proteins.items), 20)
+    found = engine.model.segment_contrasts("MKTAYIAKQRQISF", own, others)
+    for track in answer:
+        contrast = track.pop("contrast")
+        assert (contrast["others"], contrast["window"]) == (20, 1)
+        for part in ("difference", "low", "high"):
+            np.testing.assert_allclose(
+                contrast[part], getattr(found[track["property"]], part), atol=1e-6
+            )
+    assert answer == without
 
 
 def test_tracks_are_the_models_and_measure_as_the_evaluation_does(
@@ -362,6 +388,11 @@ def test_pages_need_nothing_from_elsewhere(app):
         "/protein.js",
         "/api.js",
         "/dom.js",
+        "/batch.js",
+        "/files.js",
+        "/api.html",
+        "/describe.js",
+        "/404.html",
         "/icon.svg",
     )
     for response in exchange(app, *(("GET", name, {}) for name in names)):
@@ -382,6 +413,7 @@ def test_the_api_describes_itself(app):
         "/api/search",
         "/api/protein",
         "/api/tracks",
+        "/api/fasta",
     }
     assert about.json()["labels"] == {"places": 3}
     assert len(about.json()["examples"]) >= 2
@@ -514,3 +546,134 @@ def test_a_client_that_leaves_ends_its_request(engine, monkeypatch):
             return sent[0]["status"], (await client.get("/api/health")).status_code
 
     assert asyncio.run(run()) == (499, 200)
+
+
+def test_the_description_names_the_errors_that_are_answered(app, engine):
+    (openapi,) = exchange(app, ("GET", "/openapi.json", {}))
+    paths, error = openapi.json()["paths"], openapi.json()["components"]["schemas"]["ErrorAnswer"]
+    assert list(error["properties"]) == ["error"]
+    assert "HTTPValidationError" not in openapi.text
+    search = paths["/api/search"]["post"]["responses"]
+    assert set(search) == {"200", "400", "413", "415", "422", "429", "500", "503", "504"}
+    assert "Retry-After" in search["429"]["headers"]
+    assert list(search["413"]["content"]) == ["text/plain"]
+    assert search["422"]["content"]["application/json"]["schema"]["$ref"].endswith("/ErrorAnswer")
+    assert "404" in paths["/api/protein"]["get"]["responses"]
+    assert "401" not in search
+    (guarded,) = exchange(create_app(engine, token="secret"), ("GET", "/openapi.json", {}))
+    assert "401" in guarded.json()["paths"]["/api/search"]["post"]["responses"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "asked"),
+    [
+        ("name", "PROTEIN NAME: abc fed"),
+        ("function", "FUNCTION: abc fed"),
+        ("location", "SUBCELLULAR LOCATION: abc fed"),
+        ("similarity", "SIMILARITY: abc fed"),
+    ],
+)
+def test_a_text_is_read_as_the_property_that_is_chosen(app, kind, asked):
+    chosen, typed = exchange(
+        app,
+        post("/api/search", {"query": "abc fed", "kind": kind, "top": 3}),
+        post("/api/search", {"query": asked, "top": 3}),
+    )
+    assert chosen.json()["understood"]["asked"] == [asked]
+    assert chosen.json()["proteins"] == typed.json()["proteins"]
+
+
+def test_only_a_name_is_looked_up(app, split):
+    id = split[0].accession
+    kinds = ("auto", "name", "function")
+    answers = exchange(app, *(post("/api/search", {"query": id, "kind": kind}) for kind in kinds))
+    matched = [[hit["id"] for hit in answer.json().get("matches", ())][:1] for answer in answers]
+    assert matched == [[id], [id], []]
+
+
+def test_proteins_come_as_fasta(app, split):
+    first, second = split[:2]
+    known, unknown, none = exchange(
+        app,
+        post("/api/fasta", {"ids": [second.accession, "nasty", first.accession]}),
+        post("/api/fasta", {"ids": [first.accession, "nobody"]}),
+        post("/api/fasta", {"ids": []}),
+    )
+    assert known.json()["missing"] == []
+    records = known.json()["fasta"].removeprefix(">").split("\n>")
+    heads = [record.partition("\n")[0] for record in records]
+    assert [head.split()[0] for head in heads] == [second.accession, "nasty", first.accession]
+    assert heads[0].endswith(f"OS={second.organism} OX={second.taxon}")
+    assert records[2].partition("\n")[2].replace("\n", "") == first.sequence
+    assert max(map(len, records[2].splitlines()[1:])) <= 60
+    assert (unknown.status_code, none.status_code) == (404, 422)
+
+
+def test_characters_that_a_terminal_acts_on_do_not_leave(app):
+    escape = "\x1b[31m"
+    answers = exchange(
+        app,
+        post("/api/search", {"query": f"abc {escape}fed"}),
+        ("GET", "/api/protein", {"params": {"id": f"x{escape}\x9b"}}),
+        post("/api/search", {"query": f">a{escape}\nMK1"}),
+    )
+    for answer in answers:
+        told = str(answer.json())
+        assert "\\x1b" not in told
+        assert "\\x9b" not in told
+        assert "[31m" in told or "position" in told
+
+
+def test_people_get_a_page_where_there_is_none_and_programs_a_sentence(app):
+    browser = {"headers": {"accept": "text/html,*/*;q=0.8"}}
+    page, sentence, api = exchange(
+        app, ("GET", "/nowhere", browser), ("GET", "/nowhere", {}), ("GET", "/api/nowhere", browser)
+    )
+    assert [answer.status_code for answer in (page, sentence, api)] == [404] * 3
+    assert page.headers["content-type"].startswith("text/html")
+    assert "There is no such page" in page.text
+    assert list(sentence.json()) == list(api.json()) == ["error"]
+
+
+def test_the_page_proposes_organisms_that_the_index_has(app, engine):
+    (about,) = exchange(app, ("GET", "/api/about", {}))
+    rows = engine.proteins.items.to_pylist()
+    for told in about.json()["organisms"]:
+        of_it = [row for row in rows if row["organism"] == told["organism"]]
+        assert told["proteins"] == len(of_it)
+    assert about.json()["organisms"][0]["taxon"] == 32630
+
+
+def test_an_index_that_is_written_to_in_its_place_is_noticed(search_folder, tmp_path):
+    folder = tmp_path / "i"
+    shutil.copytree(search_folder.index, folder)
+    engine = SearchEngine.load(search_folder.checkpoint, index=folder)
+    app = create_app(engine)
+    asking = [
+        post("/api/search", {"query": "abc fed"}),
+        ("GET", "/api/protein", {"params": {"id": "nasty"}}),
+        ("GET", "/api/health", {}),
+    ]
+    assert [answer.status_code for answer in exchange(app, *asking)] == [200] * 3
+    # As `rm` and a new file do it: the mapping still holds the old one.
+    vectors = next(folder.glob("vectors-*.npy"))
+    content = vectors.read_bytes()
+    vectors.unlink()
+    vectors.write_bytes(content)
+    assert [answer.status_code for answer in exchange(app, *asking)] == [200] * 3
+    # As `cp` over an index does it: read, the rest of the mapping would end the process.
+    items = next(folder.glob("items-*.arrow"))
+    os.truncate(items, 0)
+    answers = exchange(app, *asking)
+    assert [answer.status_code for answer in answers] == [503] * 3
+    assert all("index was changed on disk" in answer.json()["error"] for answer in answers)
+
+
+def test_a_question_costs_its_tokens(engine):
+    protein = SearchJob(Query("", "protein", ("MKV" * 100,)), ("",), 1)
+    text = SearchJob(Query("", "text", ("FUNCTION: abc",)), ("",), 1)
+    tracks = TracksJob("MKV" * 100, {"function": "FUNCTION: abc"})
+    costs = [tokens_of(engine, job) for job in (protein, text, tracks)]
+    assert costs[0] == 300
+    assert 3 < costs[1] < 30
+    assert costs[2] == costs[0] + costs[1]

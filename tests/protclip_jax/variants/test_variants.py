@@ -175,7 +175,7 @@ def test_a_stopped_run_goes_on(run, tmp_path, monkeypatch):
 
 
 REFUSED = [
-    (["--sequence", "MK1", "--scan"], "sequence.txt "),
+    (["--sequence", "MK1", "--scan"], "no usable proteins"),
     (["--sequence", "MKT", "--scan", "--format", "fasta"], "--format "),
     (["--sequence", "ACGT" * 20, "--scan"], "nucleotides"),
     (["--sequence", "XXX", "--scan"], "nothing to score"),

@@ -39,7 +39,7 @@ def test_lines_do_not_depend_on_how_the_content_arrives(content, sizes):
 
 
 def test_nul_bytes_name_the_line():
-    with pytest.raises(UserError, match=r"x.fasta, line 3 holds a NUL byte"):
+    with pytest.raises(UserError, match="x.fasta, line 3 .*NUL"):
         list(numbered_lines(io.BytesIO(b"a\n\nb\0\n"), PATH))
     with pytest.raises(UserError, match="UTF-16"):
         list(numbered_lines(io.BytesIO(">a\nMKV\n".encode("utf-16")), PATH))
@@ -64,5 +64,5 @@ def test_a_line_without_end_is_refused_before_it_fills_the_memory(monkeypatch):
 
 def test_what_is_not_utf8_names_the_line():
     assert decoded("é".encode(), 7, PATH) == "é"
-    with pytest.raises(UserError, match="line 7 holds bytes that are no UTF-8"):
+    with pytest.raises(UserError, match="line 7 .*UTF-8"):
         decoded("é".encode("latin-1"), 7, PATH)

@@ -1,10 +1,12 @@
 import json
+import re
 from collections import Counter
 
 import pytest
 
 from data_pipelines.protanno.record import Feature, Record, biotext, cluster_name
 from data_pipelines.readers import Reject, read_entries
+from data_pipelines.readers.uniprot.lab_jsonl import ignored_field
 
 LAB = {
     "accession": "LAB1",
@@ -72,8 +74,8 @@ def test_fields_that_are_not_read_are_counted_by_name(tmp_path):
         for record in read(tmp_path / "a.jsonl", *entries, omitted=omitted)
     )
     assert omitted == {
-        "field fucntion, which is not read": 1,
-        "field cluster40, which is not read": 2,
+        ignored_field("fucntion"): 1,
+        ignored_field("cluster40"): 2,
     }
 
 
@@ -83,19 +85,19 @@ def test_fields_that_are_not_read_are_counted_by_name(tmp_path):
         ({"accession": ""}, "it has no accession"),
         ({"sequence": ""}, "its sequence is empty"),
         ({"sequence": {"value": "MKV"}}, "its sequence is a JSON dict, not a str"),
-        ({"sequence": "mkv"}, "its sequence holds 'k', 'm', 'v'"),
+        ({"sequence": "mkv"}, "its sequence .*'k', 'm', 'v'"),
         ({"source": "uniref"}, "its source is 'uniref'; expected swissprot, trembl, unknown"),
         ({"existence": 6}, "its protein existence level is 6"),
         ({"existence": "1"}, "its existence is a JSON str, not a int"),
         ({"existence": True}, "its existence is a JSON bool, not a int"),
         ({"other_names": ["A"]}, "it has other names but no name"),
-        ({"name": "N", "other_names": [1]}, "its other_names are not all texts"),
+        ({"name": "N", "other_names": [1]}, "its other_names .*list"),
         (
             {"features": [["DOMAIN", 1]]},
-            "its feature ['DOMAIN', 1] is not [type, start, end, note]",
+            r"its feature \['DOMAIN', 1\] .*\[type, start, end, note\]",
         ),
-        ({"features": [["DOMAIN", 1, 2, 3]]}, "its feature ['DOMAIN', 1, 2, 3] is not"),
-        ({"function": "a\x01b"}, "its function holds control characters"),
+        ({"features": [["DOMAIN", 1, 2, 3]]}, r"its feature \['DOMAIN', 1, 2, 3\]"),
+        ({"function": "a\x01b"}, "its function .*control characters"),
     ],
 )
 def test_a_broken_entry_is_a_reject(tmp_path, fields, reason):
@@ -103,7 +105,7 @@ def test_a_broken_entry_is_a_reject(tmp_path, fields, reason):
     assert before == after
     assert isinstance(reject, Reject)
     assert (reject.accession, reject.line) == (fields.get("accession", "LAB2"), 2)
-    assert reject.reason.startswith(reason)
+    assert re.match(reason, reject.reason)
 
 
 def test_features_that_cannot_be_expressed_are_counted(tmp_path):

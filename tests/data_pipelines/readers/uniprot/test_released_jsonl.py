@@ -66,7 +66,7 @@ def test_of_ambiguous_texts_the_name_is_taken_alone(tmp_path, rest):
     omitted = Counter()
     (record,) = read(tmp_path / "a.jsonl", f"PROTEIN NAME: N. {rest}", omitted=omitted)
     assert (record.name, record.function, record.location, record.similarity) == ("N", "", "", "")
-    assert omitted == {"text whose properties cannot be told apart": 1}
+    assert omitted == {"text whose properties cannot be separated": 1}
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import itertools
 import random
+import re
 from collections import Counter
 
 import pytest
@@ -171,14 +172,14 @@ def test_features_of_both_layouts(tmp_path):
     ("cells", "reason"),
     [
         ({"Reviewed": "maybe"}, "its status is 'maybe'"),
-        ({"Protein existence": "Rumoured"}, "its protein existence is 'Rumoured'"),
-        ({"Length": "9"}, "its sequence has 10 residues, its column Length says 9"),
+        ({"Protein existence": "Rumoured"}, "its protein existence .*'Rumoured'"),
+        ({"Length": "9"}, "its sequence .*10 .*Length .*9"),
         ({"Sequence": ""}, "its sequence is empty"),
         ({"Protein names": ""}, "it has no protein name"),
         ({"Entry": ""}, "it has no accession"),
-        ({"Gene Names": "a\tb"}, "its row has 5 cells, the header has 4"),
-        ({"Function [CC]": "FUNCTION: a\x01b"}, "its function holds control characters"),
-        ({"Protein names": "Amylase (a\x01b)"}, "its other names hold control characters"),
+        ({"Gene Names": "a\tb"}, "its row has 5 .*header has 4"),
+        ({"Function [CC]": "FUNCTION: a\x01b"}, "its function .*control characters"),
+        ({"Protein names": "Amylase (a\x01b)"}, "its other names .*control characters"),
     ],
 )
 def test_a_broken_row_is_a_reject(tmp_path, cells, reason):
@@ -193,7 +194,7 @@ def test_a_broken_row_is_a_reject(tmp_path, cells, reason):
     assert before == after
     assert isinstance(before, Record)
     assert reject == Reject(row["Entry"], "a.tsv", 3, reject.reason)
-    assert reject.reason.startswith(reason)
+    assert re.match(reason, reject.reason)
 
 
 def test_lengths_may_have_commas(tmp_path):
@@ -266,26 +267,26 @@ def test_features_of_a_row(tmp_path):
         ({"existence": "6"}, "its existence is '6'"),
         ({"existence": "12"}, "its existence is '12'"),
         ({"source": "lab"}, "its source is 'lab'"),
-        ({"sequence": "mkv"}, "its sequence holds 'k', 'm', 'v'"),
+        ({"sequence": "mkv"}, "its sequence .*'k', 'm', 'v'"),
     ],
 )
 def test_a_broken_row_of_a_lab_is_a_reject(tmp_path, cells, reason):
     (reject,) = read(tmp_path / "a.tsv", *table(LAB | cells))
     assert reject.accession == "LAB1"
-    assert reject.reason.startswith(reason)
+    assert re.match(reason, reject.reason)
 
 
 @pytest.mark.parametrize(
     ("header", "sentence"),
     [
-        ("", "holds no entry"),
-        ("Entry\tSequence", "neither UniProt's columns Entry, Protein names and Sequence"),
-        ("accession\tname", "nor accession and sequence, but accession, name"),
+        ("", "a.tsv .*empty"),
+        ("Entry\tSequence", "has entry, sequence; .*Entry, Protein names and Sequence"),
+        ("accession\tname", "has accession, name; .*accession and sequence"),
         (
             "accession\tsequence\tname\tfucntion",
-            "has the column fucntion, which is none of accession",
+            "a.tsv .*column fucntion; .*accession",
         ),
-        ("accession\tsequence\tname\tname", "names the column name twice"),
+        ("accession\tsequence\tname\tname", "column name twice"),
         ("<html>", "is a web page"),
     ],
 )

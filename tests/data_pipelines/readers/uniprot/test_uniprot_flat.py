@@ -1,5 +1,6 @@
 import csv
 import gzip
+import re
 import tracemalloc
 from collections import Counter
 
@@ -174,7 +175,7 @@ def test_numbers_of_thousands_of_digits_are_no_residues(tmp_path):
     assert [feature.type for feature in record.features][0] == "CHAIN"
     assert omitted["location not understood"] == 3
     (reject,) = read(tmp_path / "a.dat", MODERN.replace("70 AA", f"{number} AA"))
-    assert reject.reason.startswith("its ID line is not understood")
+    assert reject.reason.startswith("its ID line")
 
 
 def test_the_order_of_lines_does_not_matter(tmp_path):
@@ -238,23 +239,23 @@ def replaced(old: str, new: str) -> str:
 @pytest.mark.parametrize(
     ("entry", "reason"),
     [
-        (replaced("    10 AA.", "    11 AA."), "its sequence has 10 residues, its ID line says 11"),
+        (replaced("    10 AA.", "    11 AA."), "its sequence .*10 .*ID line .*11"),
         (replaced("    10 AA.", "     0 AA.").replace("ACDEFGHIKL", ""), "its sequence is empty"),
-        (replaced("ACDEFGHIKL", "ACDEFG-I*L"), "its sequence holds '*', '-'"),
+        (replaced("ACDEFGHIKL", "ACDEFG-I*L"), r"its sequence .*'\*', '-'"),
         (replaced("PRELIMINARY", "IPI"), "its status is 'IPI'"),
         (replaced(OLD[OLD.index("DE ") : OLD.index("CC ")], ""), "it has no protein name"),
         (replaced("DE   Probable", "DE   AltName: Full=Probable"), "it has no protein name"),
-        (replaced("PRT;    10 AA.", "PRT;"), "its ID line is not understood"),
+        (replaced("PRT;    10 AA.", "PRT;"), "its ID line"),
         (replaced("AC   Q99999;\n", ""), "it has no accession"),
         (
             replaced("FT   INIT_MET", "PE   7: Unheard of;\nFT   INIT_MET"),
-            "its PE line is not understood",
+            "its PE line",
         ),
         (
             replaced("AC   Q99999;\n", "AC   Q99999;\n<html>\n"),
-            f"line {FIRST_LINE + 2} is no line of a flat file: '<html>'",
+            f"line {FIRST_LINE + 2} .*'<html>'",
         ),
-        (replaced("MITOCHONDRIAL", "MITO\x07CHONDRIAL"), "its location holds control characters"),
+        (replaced("MITOCHONDRIAL", "MITO\x07CHONDRIAL"), "its location .*control characters"),
         (replaced(OLD[: OLD.index("AC ")], ""), "it does not begin with an ID line"),
         (replaced("//\n", ""), f"it has no // before the ID line {FIRST_LINE + 17}"),
     ],
@@ -263,7 +264,7 @@ def test_a_broken_entry_is_a_reject_and_its_neighbours_are_read(tmp_path, entry,
     path = tmp_path / "a.dat"
     before, reject, after = read(path, MODERN + entry + MODERN)
     assert isinstance(reject, Reject)
-    assert reject.reason.startswith(reason)
+    assert re.match(reason, reject.reason)
     assert (reject.file, reject.line) == ("a.dat", FIRST_LINE)
     assert reject.accession in {"Q99999", ""}
     assert before == after
@@ -275,7 +276,7 @@ def test_other_bytes_and_an_unfinished_entry_are_rejects(tmp_path):
         MODERN.encode().replace(b"Monomer", b"Mono\xffmer").replace(b"X family", b"\xff\xfe family")
     )
     reject, cut = read(tmp_path / "a.dat", garbage + OLD[:-3].encode())
-    assert "no UTF-8 text" in reject.reason
+    assert "UTF-8" in reject.reason
     assert cut == Reject("Q99999", "a.dat", MODERN.count("\n") + 1, "the file ends before its //")
     bytes_between = bytes(range(256)) * 40
     first, middle, last = read(
@@ -289,14 +290,22 @@ def test_other_bytes_and_an_unfinished_entry_are_rejects(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "sentence"),
     [
-        ("a.dat.gz", gzip.compress((MODERN * 2000).encode(), mtime=0)[:-2000], "cut off"),
-        ("a.dat.gz", gzip.compress(MODERN.encode(), mtime=0)[:-8] + bytes(8), "no sound gzip file"),
-        ("a.dat.gz", MODERN.encode(), "no sound gzip file"),
+        (
+            "a.dat.gz",
+            gzip.compress((MODERN * 2000).encode(), mtime=0)[:-2000],
+            "a.dat.gz .*gzip data end early",
+        ),
+        (
+            "a.dat.gz",
+            gzip.compress(MODERN.encode(), mtime=0)[:-8] + bytes(8),
+            "a.dat.gz .*gzip file",
+        ),
+        ("a.dat.gz", MODERN.encode(), "a.dat.gz .*Not a gzipped file"),
         ("a.dat", b"<!DOCTYPE html>\n<p>Not found</p>\n", "is a web page"),
-        ("a.dat", bytes(range(256)) * 9000, "no UniProt flat file"),
-        ("a.dat", b"", "holds no entry"),
-        ("a.dat", b"\n\n", "holds no entry"),
-        ("a.fasta", b">x\nMK\n", "of no known format"),
+        ("a.dat", bytes(range(256)) * 9000, "a.dat .*UniProt flat file"),
+        ("a.dat", b"", "a.dat .*empty"),
+        ("a.dat", b"\n\n", "a.dat .*empty"),
+        ("a.fasta", b">x\nMK\n", r"a.fasta .*\*\.dat"),
     ],
 )
 def test_a_broken_file_is_one_sentence(tmp_path, name, content, sentence):

@@ -1,4 +1,5 @@
 import json
+import re
 
 import pytest
 
@@ -64,7 +65,7 @@ def test_a_broken_line_is_a_reject(tmp_path, record):
         broken, reject, after = read(tmp_path / name, "\n".join([first, text[:-9], text]))
         assert isinstance(broken, Reject) == (name == "a.jsonl")
         assert (reject.accession, reject.file, reject.line) == ("P11111", name, 2)
-        assert reject.reason.startswith("it is no sound JSON")
+        assert "JSON" in reject.reason
         assert after == record
 
 
@@ -85,18 +86,18 @@ def test_a_cut_answer_is_told(tmp_path, record, sort_keys, cut):
         ({"entryType": "Inactive"}, "its entryType is 'Inactive'"),
         ({"entryType": 3}, "its entryType is a JSON int, not a str"),
         ({"primaryAccession": None}, "it has no accession"),
-        ({"proteinExistence": "6: Imagined"}, "its protein existence is '6: Imagined'"),
+        ({"proteinExistence": "6: Imagined"}, "its protein existence .*'6: Imagined'"),
         ({"proteinDescription": {}}, "it has no protein name"),
         ({"proteinDescription": []}, "its proteinDescription is a JSON list, not a dict"),
         (
             {"proteinDescription": {"submissionNames": [7]}},
-            "what should have its fullName is a JSON int, not an object",
+            ".*fullName .*JSON int, not an object",
         ),
         ({"sequence": "MKV"}, "its sequence is a JSON str, not a dict"),
         ({"sequence": {"value": ["MKV"]}}, "its value is a JSON list, not a str"),
         (
             {"sequence": {"value": "MKV", "length": 4}},
-            "its sequence has 3 residues, its length says 4",
+            "its sequence .*3 .*length .*4",
         ),
         ({"sequence": {}}, "its sequence is empty"),
         ({"comments": {}}, "its comments is a JSON dict, not a list"),
@@ -108,15 +109,15 @@ def test_a_cut_answer_is_told(tmp_path, record, sort_keys, cut):
             {"features": [{"type": "Chain", "location": {"start": {"value": "1"}}}]},
             "its value is a JSON str, not a int",
         ),
-        ({"uniProtkbId": "A\ud800B"}, "its entry_name holds bytes that are no UTF-8 text"),
-        ({"primaryAccession": "A\ud800B"}, "its accession holds bytes that are no UTF-8 text"),
-        ({"uniProtkbId": "A\x00B"}, "its entry_name holds control characters"),
+        ({"uniProtkbId": "A\ud800B"}, "its entry_name .*UTF-8"),
+        ({"primaryAccession": "A\ud800B"}, "its accession .*UTF-8"),
+        ({"uniProtkbId": "A\x00B"}, "its entry_name .*control characters"),
     ],
 )
 def test_a_broken_entry_is_a_reject(tmp_path, change, reason):
     (entry,) = read(tmp_path / "a.jsonl", json.dumps(ENTRY | change))
     assert isinstance(entry, Reject)
-    assert entry.reason.startswith(reason)
+    assert re.match(reason, entry.reason)
     repr(entry).encode()
 
 
@@ -144,11 +145,11 @@ def test_positions(tmp_path):
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        ("", "holds no entry"),
-        ('{"results": []}', "holds no entry"),
-        ("[]", "holds no entry"),
+        ("", "no JSON object"),
+        ('{"results": []}', "no JSON object"),
+        ("[]", "no JSON object"),
         ("<html>", "is a web page"),
-        ("nan", "is no JSON"),
+        ("nan", "JSON.*begins with b'nan'"),
     ],
 )
 @pytest.mark.parametrize("suffix", [".json", ".jsonl"])

@@ -1,3 +1,5 @@
+import re
+
 import pytest
 
 from data_pipelines.common.errors import UserError
@@ -94,17 +96,17 @@ def test_notes_without_capitals_and_stops(tmp_path):
         (replaced("fullName>", "shortName>"), "it has no protein name"),
         (
             replaced('length="10"', 'length="11"'),
-            "its sequence has 10 residues, its length attribute says 11",
+            "its sequence .*10 .*length .*11",
         ),
-        (replaced("ACDEFGHIKL", "ACDEFG-IKL"), "its sequence holds '-'"),
+        (replaced("ACDEFGHIKL", "ACDEFG-IKL"), "its sequence .*'-'"),
         (replaced("<sequence", "<other").replace("</sequence", "</other"), "its sequence is empty"),
         (
             replaced("evidence at transcript level", "heard of"),
-            "its protein existence is 'heard of'",
+            "its protein existence .*'heard of'",
         ),
-        (replaced("<name>", "<nam>"), "it is no well-formed XML: mismatched tag"),
-        (replaced(">Amylase<", ">Amy&lase<"), "it is no well-formed XML"),
-        (replaced(">Amylase<", ">Amy\x07lase<"), "it is no well-formed XML"),
+        (replaced("<name>", "<nam>"), "it is .*well-formed XML: mismatched tag"),
+        (replaced(">Amylase<", ">Amy&lase<"), "it is .*well-formed XML: "),
+        (replaced(">Amylase<", ">Amy\x07lase<"), "it is .*well-formed XML: "),
         (replaced(">Amylase<", ">Amy&#x85;lase<"), None),
         (replaced("</entry>", ""), "the file ends before its </entry>"),
         (SOUND[: SOUND.index("</entry>")], "the file ends before its </entry>"),
@@ -116,7 +118,7 @@ def test_a_broken_entry_is_a_reject(tmp_path, content, reason):
         assert entry.name == "Amy lase"
         return
     assert isinstance(entry, Reject)
-    assert entry.reason.startswith(reason)
+    assert re.match(reason, entry.reason)
     assert (entry.file, entry.line, entry.accession in ("P11111", "Q00000", "")) == (
         "a.xml",
         3,
@@ -130,7 +132,7 @@ def test_bytes_of_another_encoding_are_a_reject(tmp_path):
     head, tail = SOUND.encode().split(good)
     before, reject, after = read(tmp_path / "a.xml", head + good + bad + good + tail)
     assert before == after
-    assert reject.reason.startswith("it is no well-formed XML: not well-formed (invalid token)")
+    assert "invalid token" in reject.reason
     assert reject.line == 3 + good.count(b"\n")
 
 
@@ -143,11 +145,11 @@ def test_an_unfinished_file_is_told(tmp_path):
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        ("", "holds no entry"),
+        ("", "a.xml .*empty"),
         ("<html><p>Not found</html>", "is a web page"),
-        (replaced("<uniprot", "<other"), "is no UniProt XML"),
-        (replaced('encoding="UTF-8"', 'encoding="ISO-8859-1"'), "is in 'ISO-8859-1'"),
-        (replaced('encoding="UTF-8"', 'encoding="UTF\n8"'), r"is in 'UTF\\n8'"),
+        (replaced("<uniprot", "<other"), "a.xml .*UniProt XML"),
+        (replaced('encoding="UTF-8"', 'encoding="ISO-8859-1"'), "a.xml .*'ISO-8859-1'"),
+        (replaced('encoding="UTF-8"', 'encoding="UTF\n8"'), r"a.xml .*'UTF\\n8'"),
         (SOUND.encode("utf-16"), "is text in UTF-16; save it as UTF-8"),
         (replaced("<uniprot", "<!DOCTYPE uniprot><uniprot"), "declares a document type"),
     ],

@@ -97,10 +97,10 @@ def test_rows_that_cannot_be_used(file):
             ">sp|P1|X_HUMAN A protein\nMK\n",
             "DeepLoc FASTA.*'sp|P1|X_HUMAN A protein'",
         ),
-        ("name,label\nA,1\n", "is no FASTA file: line 1"),
-        ("", "holds no FASTA record"),
+        ("name,label\nA,1\n", "FASTA file: line 1"),
+        ("", "FASTA record"),
         (b"\xff\xfe\x00\x00", "is text in UTF-16"),
-        (gzip.compress(FASTA.encode(), mtime=0)[:30], "is cut off"),
+        (gzip.compress(FASTA.encode(), mtime=0)[:30], "gzip data end early"),
     ],
 )
 def test_other_files_are_refused_in_one_sentence(file, text, told):

@@ -77,9 +77,9 @@ def test_lines_are_counted_through_quoted_line_ends(file):
         (
             'seq,label\n"MK,1\n',
             "x.csv",
-            "line 2.* CSV table",
+            "line 2 .*CSV.*; close its quotation marks",
         ),
-        ('\n"seq,label\nMK,1\n', "x.csv", "line 2.* CSV table"),
+        ('\n"seq,label\nMK,1\n', "x.csv", "line 2 .*CSV"),
         ("seq,seq,label\nMK,MK,1\n", "x.csv", "names the column seq twice"),
         (
             b"\x89PNG\x00\x00",
@@ -87,7 +87,7 @@ def test_lines_are_counted_through_quoted_line_ends(file):
             "LMDB database",
         ),
         (b"\x80\x04\x95\x00\x00", "x.pkl", "NUL byte"),
-        (b"seq,label\n\xff\xfe,1\n", "x.csv", "line 2.*UTF-8"),
+        (b"seq,label\n\xff\xfe,1\n", "x.csv", "line 2 .*UTF-8"),
     ],
 )
 def test_other_files_are_refused(file, text, name, told):

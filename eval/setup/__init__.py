@@ -1,0 +1,1 @@
+"""From UniProt to a searchable, calibrated index."""

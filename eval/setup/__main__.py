@@ -1,0 +1,214 @@
+"""`protclip setup swissprot --model DIR --output DIR`: from UniProt to an index that answers.
+
+Downloads, builds a dataset, calibrates the model and makes an index of all proteins. What that
+takes is estimated first. A run that was stopped continues with the same command line: finished
+steps are skipped; the download and the index go on, the dataset and the calibration begin anew.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from data_pipelines.build.__main__ import usable_cores
+from data_pipelines.common.bucket import is_bucket
+from data_pipelines.common.disk_errors import report_disk_errors
+from data_pipelines.common.errors import UserError, command
+from data_pipelines.common.json_object import read_json
+from data_pipelines.common.progress import tell
+from data_pipelines.common.warned import warnings_as_sentences
+from data_pipelines.download.connection_options import (
+    add_connection_options,
+    base_url,
+    check_connection_options,
+)
+from data_pipelines.download.sources import FILES_URL, REST_URL, Connection, extent
+from data_pipelines.protanno.dataset import STATISTICS
+from eval.setup import estimate
+from eval.setup.plan_file import adopt_plan
+from eval.setup.steps import Setup, is_built, steps_of
+from protclip_jax.checkpoints import best
+from protclip_jax.checkpoints.parameters import stored_groups
+from protclip_jax.convert.hub_folder import is_exported
+from protclip_jax.inference.cpu_devices import split_cpu
+from protclip_jax.inference.protclip import ProtCLIP
+from protclip_jax.retrieval.calibration import FILE, read_calibration, stale_sentence
+
+NEEDED = ("protein", "protein_projection", "text", "text_projection")
+"""Groups of parameters that proteins and texts are compared with."""
+
+
+class Facts(NamedTuple):
+    """What the estimate needs of a model, which need not stay in memory."""
+
+    fingerprint: str
+    parameter_bytes: int
+    width: int
+    speed: float
+
+
+def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The command line; argparse itself ends with code 2 on what it does not understand."""
+    parser = argparse.ArgumentParser(
+        prog="protclip setup",
+        epilog="Example: protclip setup swissprot --model protclip --output swissprot",
+        description="Downloads proteins of UniProt, builds a dataset, calibrates a model on it, "
+        "and makes an index of all: what search, serve and annotate need. Says first what that "
+        "takes; the same command continues a run that was stopped.",
+    )
+    parser.add_argument(
+        "what",
+        metavar="swissprot|proteome:UPID",
+        help="the proteins, e.g. proteome:UP000005640",
+    )
+    parser.add_argument(
+        "--model",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="a workdir or converted checkpoint on this machine, which keeps the calibration",
+    )
+    parser.add_argument(
+        "--step", help="a step's number, best or latest (default: best if recorded, else latest)"
+    )
+    parser.add_argument(
+        "--output",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="a new folder, or one that this command has begun",
+    )
+    parser.add_argument(
+        "--estimate_only",
+        action="store_true",
+        help="say what it takes, and end before anything is fetched",
+    )
+    parser.add_argument(
+        "--base_url",
+        type=base_url,
+        help=f"a mirror of {FILES_URL} or, for a proteome, of {REST_URL}",
+        metavar="URL",
+    )
+    add_connection_options(parser)
+    return parser.parse_args(arguments)
+
+
+def check_model(model: Path, step: str | None) -> None:
+    """Raises UserError where a folder is no checkpoint that can be calibrated and searched with."""
+    if is_bucket(model) or is_exported(model):
+        raise UserError(
+            f"--model={model} cannot keep the calibration; make a checkpoint of it with `python "
+            f"-m protclip_jax.convert params --checkpoint {model} --output DIR` and give DIR."
+        )
+    groups = stored_groups(model, best.resolve_step(model, step))
+    if missing := [group for group in NEEDED if group not in groups]:
+        raise UserError(
+            f"--model={model} has no {', '.join(missing)} parameters, so proteins and texts "
+            "cannot be compared; give a trained or converted ProtCLIP."
+        )
+    if not os.access(model, os.W_OK):
+        raise UserError(
+            f"--model={model} cannot be written to, and the calibration is kept there; copy the "
+            "checkpoint, or change the folder's permissions."
+        )
+
+
+def facts_of(setup: Setup) -> Facts:
+    """Loads the model, and measures how fast it is.
+
+    Raises:
+      UserError: its calibration is of another step or model.
+    """
+    model = ProtCLIP.load(setup.model, step=setup.step)
+    known = read_calibration(setup.model / FILE)
+    if known is not None and not model.is_named_by(known.checkpoint):
+        raise UserError(stale_sentence(setup.model / FILE))
+    width = model.config["model"]["projection_dim"]
+    speed = estimate.tokens_per_second(model)
+    return Facts(model.fingerprint, model.parameter_bytes, width, speed)
+
+
+def extent_of(setup: Setup) -> estimate.Extent:
+    """How large the proteins are: as counted where the dataset is built, as downloaded, or as
+    UniProt says."""
+    if is_built(setup):
+        records = read_json(setup.dataset / STATISTICS).get("records", 0)
+        return estimate.known_extent(None, records)
+    if setup.source.exists():
+        return estimate.known_extent(setup.source.stat().st_size, None)
+    return estimate.known_extent(*extent(setup.what, setup.connection))
+
+
+def held_bytes(setup: Setup) -> int:
+    """What an earlier run has left of the step that it was stopped in, and goes on with."""
+    partial = Path(f"{setup.source}.partial")
+    parts = setup.index.with_name(f"{setup.index.name}.partial")
+    files = [partial, *parts.rglob("*")] if parts.is_dir() else [partial]
+    return sum(path.stat().st_size for path in files if path.is_file())
+
+
+@command
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Estimates, then does what is left to do."""
+    options = parse_arguments(arguments)
+    check_connection_options(options)
+    connection = Connection(options.base_url, options.timeout, options.tries)
+    setup = Setup(
+        what=options.what,
+        output=options.output,
+        model=options.model,
+        step=options.step,
+        connection=connection,
+    )
+    if setup.source.name.startswith("uniprot_trembl"):
+        raise UserError("TrEMBL is too large to set up; give swissprot or proteome:UPID.")
+    # Before a checkpoint is looked into, which starts JAX.
+    split_cpu(None)
+    check_model(setup.model, setup.step)
+    with warnings_as_sentences(), report_disk_errors(setup.output):
+        run(setup, estimate_only=options.estimate_only)
+
+
+def run(setup: Setup, *, estimate_only: bool) -> None:
+    """Says what is ahead, and does it unless that alone is asked for.
+
+    Raises:
+      UserError: the disk is too small, or as the steps.
+    """
+    facts, steps = facts_of(setup), steps_of(setup)
+    if setup.output.exists():
+        adopt_plan(setup.output, what=setup.what, checkpoint=facts.fingerprint)
+    remaining = {name: step for name, step in steps.items() if not step.is_done()}
+    if remaining:
+        foresee(setup, facts, list(remaining))
+    if estimate_only:
+        return
+    adopt_plan(setup.output, what=setup.what, checkpoint=facts.fingerprint)
+    for number, (name, step) in enumerate(steps.items(), 1):
+        if step.is_done():
+            tell(f"step {number} of {len(steps)}, {name}: done already.")
+            continue
+        tell(f"step {number} of {len(steps)}, {name}.")
+        step.run()
+    print(setup.index)
+    tell(
+        f"Ask it: protclip search --checkpoint {setup.model} --index {setup.index} --text "
+        '"zinc-binding protease"'
+    )
+
+
+def foresee(setup: Setup, facts: Facts, remaining: Sequence[str]) -> None:
+    """Tells what the remaining steps take. Raises UserError where the disk is too small."""
+    size = extent_of(setup)
+    processes = usable_cores([setup.source]) if setup.source.exists() else (os.cpu_count() or 1)
+    costs = estimate.costs(size, model=facts, processes=processes)
+    left = {name: costs[name] for name in remaining}
+    tell(*estimate.describe(size, left, speed=facts.speed))
+    needed = estimate.needed_disk(list(left.values()), held=held_bytes(setup))
+    estimate.refuse_small_disk(needed, setup.output)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

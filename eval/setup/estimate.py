@@ -1,0 +1,167 @@
+"""What a setup takes, before it takes it: disk, memory and hours of each step."""
+
+import shutil
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from data_pipelines.common.errors import UserError
+from eval.calibration.calibrate import ITEMS
+from protclip_jax.doctor.machine import memory_bytes
+
+FLAT_BYTES = 1_150
+"""Bytes of a Swiss-Prot entry in its gzip flat file. Assumed: Swiss-Prot has about 570,000 entries
+in about 660 MB."""
+ENTRY_BYTES = 6_000
+"""The same of a proteome, from above: 895 well-annotated entries have 5,920."""
+RESIDUES = 360
+"""Of a protein in the mean, as in Swiss-Prot."""
+BYTES_A_SECOND = 10e6
+"""Of a download: assumed."""
+BUILD_COPIES, DATASET_COPIES = 5.8, 2.0
+"""Bytes of a build at its peak, and of its dataset, over those of its gzip input. From above:
+20,000 generated entries of `benchmarks.build` have 5.73 and 2.00, the 895 real ones 1.06 in the
+end."""
+BUILD_SECONDS = 0.5e-3
+"""Of an entry in one process, with similarity clusters (docs/performance.md)."""
+BUILD_MEMORY, CLUSTER_MEMORY = 178 << 20, 446
+"""Bytes of a build, and of each entry's clusters beside them (docs/performance.md)."""
+ITEM_BYTES = 3_600
+"""Of an index for each protein, beside its vector: sequence, texts, features. From above: those of
+895 well-annotated entries."""
+MODEL_COPIES, PROGRAM_MEMORY = 2.1, 1 << 30
+"""Bytes of a loaded and compiled model over those of its parameters (docs/rehearsal.md), and of
+the program around it."""
+SPEED_COUNTS, SPEED_SECONDS = (1, 8, 64), 1.0
+"""Proteins that the speed is measured with: more, until a pass takes so long."""
+_GB = 1e9
+
+
+class Extent(NamedTuple):
+    """How large the proteins are that are set up: entries, and bytes of their gzip flat file."""
+
+    entries: int
+    bytes: int
+
+
+class Encoder(Protocol):
+    """The part of `ProtCLIP` that embeds proteins."""
+
+    def encode_proteins(self, sequences: Sequence[str]) -> object:
+        """Embeds sequences."""
+
+
+class Model(Protocol):
+    """What embedding costs: the parameters' bytes, the width of the embeddings, and tokens a
+    second."""
+
+    parameter_bytes: int
+    width: int
+    speed: float
+
+
+class Cost(NamedTuple):
+    """What a step takes.
+
+    Attributes:
+      peak, kept: bytes of disk while it runs, and when it has ended.
+      memory: bytes.
+      seconds: on this machine.
+    """
+
+    peak: float
+    kept: float
+    memory: float
+    seconds: float
+
+
+def known_extent(bytes: int | None, entries: int | None) -> Extent:
+    """Entries and bytes where one of the two is known."""
+    if bytes is None:
+        return Extent(entries, entries * ENTRY_BYTES)
+    return Extent(entries or round(bytes / FLAT_BYTES), bytes)
+
+
+def tokens_per_second(model: Encoder) -> float:
+    """How many tokens of proteins of `RESIDUES` residues a model embeds a second, measured here
+    and now."""
+    protein = ("ACDEFGHIKLMNPQRSTVWY" * RESIDUES)[:RESIDUES]
+    speed = 0.0
+    for count in SPEED_COUNTS:
+        # The first pass compiles.
+        model.encode_proteins([protein] * count)
+        start = time.perf_counter()
+        model.encode_proteins([protein] * count)
+        seconds = time.perf_counter() - start
+        speed = count * (RESIDUES + 2) / seconds
+        if seconds > SPEED_SECONDS:
+            break
+    return speed
+
+
+def costs(size: Extent, *, model: Model, processes: int) -> dict[str, Cost]:
+    """The cost of every step, by its name, in their order; `processes` are those of the build."""
+    entries, fetched = size
+    vectors, texts = 4 * model.width * entries, ITEM_BYTES * entries
+    loaded = MODEL_COPIES * model.parameter_bytes + PROGRAM_MEMORY
+    a_protein = (RESIDUES + 2) / model.speed
+    asked = min(entries, ITEMS)
+    return {
+        "download": Cost(fetched, fetched, 0, fetched / BYTES_A_SECOND),
+        "build": Cost(
+            BUILD_COPIES * fetched,
+            DATASET_COPIES * fetched,
+            BUILD_MEMORY * processes + CLUSTER_MEMORY * entries,
+            BUILD_SECONDS * entries / processes,
+        ),
+        "calibrate": Cost(0, 0, loaded, asked * a_protein),
+        "index": Cost(2 * vectors + texts, vectors + texts, loaded, entries * a_protein),
+    }
+
+
+def needed_disk(remaining: Sequence[Cost], *, held: int = 0) -> float:
+    """Bytes that steps need in addition, one after the other, where `held` of them are there."""
+    most, kept = 0.0, 0.0
+    for cost in remaining:
+        most = max(most, kept + cost.peak)
+        kept += cost.kept
+    return max(0.0, most - held)
+
+
+def refuse_small_disk(needed: float, output: Path) -> None:
+    """Raises UserError where the disk of `output`, which need not exist, has less free."""
+    there = next(path for path in [output.absolute(), *output.absolute().parents] if path.exists())
+    if (free := shutil.disk_usage(there).free) < needed:
+        raise UserError(
+            f"{output} needs about {needed / _GB:.1f} GB of disk, and {free / _GB:.1f} GB are "
+            "free; make room, or name an --output on another disk."
+        )
+
+
+def describe(size: Extent, found: dict[str, Cost], *, speed: float) -> list[str]:
+    """Lines that say what is ahead: of each remaining step, and whether memory suffices."""
+    lines = [
+        f"about {size.entries:,} proteins; the model embeds {speed:,.0f} tokens a second here."
+    ]
+    lines += [
+        f"  {name}: about {_duration(cost.seconds)}, {cost.peak / _GB:.2f} GB of disk, "
+        f"{cost.memory / _GB:.1f} GB of memory."
+        for name, cost in found.items()
+    ]
+    disk = needed_disk(list(found.values()))
+    hours = sum(cost.seconds for cost in found.values())
+    lines.append(f"in all: about {_duration(hours)} and {disk / _GB:.2f} GB of disk.")
+    most = max((cost.memory for cost in found.values()), default=0)
+    if most > (there := memory_bytes()):
+        lines.append(
+            f"warning: this takes about {most / _GB:.1f} GB of memory, and the machine has "
+            f"{there / _GB:.1f} GB; use a larger machine or a smaller model."
+        )
+    return lines
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

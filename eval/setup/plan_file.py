@@ -1,0 +1,58 @@
+"""`setup.json`: what a folder is a setup of, so that no other one goes on in it."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from data_pipelines.common.atomic_write import atomic_write
+from data_pipelines.common.errors import UserError
+from data_pipelines.common.json_object import read_json
+
+PLAN, FORMAT_VERSION = "setup.json", 1
+
+
+def read_plan(output: Path) -> dict:
+    """The plan of a folder; empty where there is none. Raises UserError where it is damaged."""
+    path = output / PLAN
+    return read_json(path) if path.exists() else {}
+
+
+def write_plan(output: Path, plan: Mapping) -> None:
+    """Writes the plan into a folder, whole or not at all."""
+    atomic_write(output / PLAN, json.dumps(dict(plan), indent=2) + "\n")
+
+
+def adopt_plan(output: Path, *, what: str, checkpoint: str) -> None:
+    """Begins a setup in a folder, or goes on with the one that is there.
+
+    Args:
+      what: is set up.
+      checkpoint: the model's fingerprint.
+
+    Raises:
+      UserError: the folder holds a setup of something else or with another model, or files of
+        another kind.
+    """
+    known = read_plan(output)
+    if not known:
+        if output.exists() and any(output.iterdir()):
+            raise UserError(f"{output} exists and is no setup; name another --output.")
+        output.mkdir(parents=True, exist_ok=True)
+        write_plan(
+            output, {"format_version": FORMAT_VERSION, "what": what, "checkpoint": checkpoint}
+        )
+        return
+    if known.get("format_version") != FORMAT_VERSION:
+        raise UserError(
+            f"{output / PLAN} has format version {known.get('format_version')!r}, this program "
+            f"reads {FORMAT_VERSION}; name another --output."
+        )
+    if known.get("what") != what:
+        raise UserError(
+            f"{output} is the setup of {known.get('what')}, not of {what}; name another --output."
+        )
+    if known.get("checkpoint") != checkpoint:
+        raise UserError(
+            f"{output} was begun with another model; give that one as --model, or name another "
+            "--output."
+        )

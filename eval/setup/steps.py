@@ -1,0 +1,138 @@
+"""The steps of a setup, each of which is done, goes on or begins, by what lies in the folder."""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from data_pipelines.build.__main__ import MINHASH, Options, build, usable_cores
+from data_pipelines.build.local import local_runner
+from data_pipelines.common.outputs import new_folder
+from data_pipelines.common.progress import tell
+from data_pipelines.download.resumable import provenance_path
+from data_pipelines.download.sources import Connection, fetch, file_name
+from data_pipelines.protanno.dataset import STATISTICS
+from eval import __main__ as evaluation
+from eval.calibration.calibrate import TooFewQuestions
+from eval.setup.plan_file import read_plan, write_plan
+from protclip_jax.index import __main__ as indexing
+from protclip_jax.retrieval.calibration import FILE, read_calibration
+from protclip_jax.retrieval.index_folder import MANIFEST
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Setup:
+    """What is set up, where, and with which model.
+
+    Attributes:
+      what: `swissprot` or `proteome:UPID`.
+      output: the folder for everything but the calibration, which the checkpoint keeps.
+      model, step: the checkpoint.
+    """
+
+    what: str
+    output: Path
+    model: Path
+    step: str | None
+    connection: Connection
+
+    @property
+    def source(self) -> Path:
+        """The downloaded file."""
+        return self.output / file_name(self.what)
+
+    @property
+    def dataset(self) -> Path:
+        """The built dataset."""
+        return self.output / "protanno"
+
+    @property
+    def index(self) -> Path:
+        """What `search` and `serve` take as --index."""
+        return self.output / "index"
+
+    @property
+    def report(self) -> Path:
+        """How well the calibration holds."""
+        return self.output / "calibration"
+
+
+class Step(NamedTuple):
+    """A step: whether it is done, and how it is done or goes on."""
+
+    is_done: Callable[[], bool]
+    run: Callable[[], None]
+
+
+def steps_of(setup: Setup) -> dict[str, Step]:
+    """The steps by their names, in their order."""
+    pairs = {
+        "download": (is_downloaded, download),
+        "build": (is_built, build_dataset),
+        "calibrate": (is_calibrated, calibrate),
+        "index": (is_indexed, make_index),
+    }
+    return {
+        name: Step(functools.partial(is_done, setup), functools.partial(run, setup))
+        for name, (is_done, run) in pairs.items()
+    }
+
+
+def is_downloaded(setup: Setup) -> bool:
+    """Whether the file is there, or no longer needed."""
+    is_whole = setup.source.exists() and provenance_path(setup.source).exists()
+    return is_whole or is_built(setup)
+
+
+def download(setup: Setup) -> None:
+    """Fetches the file, from where an earlier run stopped."""
+    fetch(setup.what, setup.output, setup.connection)
+
+
+def is_built(setup: Setup) -> bool:
+    """Whether the dataset is complete: it appears as a whole."""
+    return (setup.dataset / STATISTICS).exists()
+
+
+def build_dataset(setup: Setup) -> None:
+    """Builds the dataset anew, with whole clusters held out for the calibration."""
+    options = Options(inputs=(setup.source,), cluster=MINHASH)
+    workers = usable_cores(options.inputs)
+    with new_folder(setup.dataset) as directory, local_runner(workers) as runner:
+        result = build(options, directory, runner=runner)
+    tell(f"{setup.dataset}: {result['records']:,} proteins.")
+
+
+def is_calibrated(setup: Setup) -> bool:
+    """Whether the checkpoint has a calibration, or there were too few questions for one."""
+    known = read_calibration(setup.model / FILE) is not None
+    return known or "not_calibrated" in read_plan(setup.output)
+
+
+def calibrate(setup: Setup) -> None:
+    """Measures the calibration of the checkpoint on the dataset; notes where that is too small."""
+    line = ["--checkpoint", str(setup.model), "--calibrate", "--data_dir", str(setup.dataset)]
+    line += ["--output", str(setup.report), *_step(setup)]
+    try:
+        evaluation.calibrate(evaluation.parse_arguments(line))
+    except TooFewQuestions as error:
+        tell(f"not calibrated: {error} The index gets shuffled proteins, for q-values.")
+        write_plan(setup.output, read_plan(setup.output) | {"not_calibrated": str(error)})
+
+
+def is_indexed(setup: Setup) -> bool:
+    """Whether the index is complete, and the run that made it has cleaned up."""
+    partial = setup.index.with_name(f"{setup.index.name}.partial")
+    return (setup.index / MANIFEST).exists() and not partial.exists()
+
+
+def make_index(setup: Setup) -> None:
+    """Embeds the dataset's proteins, from where an earlier run stopped, and writes the index."""
+    line = ["--checkpoint", str(setup.model), "--input", str(setup.dataset)]
+    line += ["--output", str(setup.index), *_step(setup)]
+    indexing.make(indexing.parse_arguments(line))
+
+
+def _step(setup: Setup) -> list[str]:
+    return ["--step", setup.step] if setup.step else []

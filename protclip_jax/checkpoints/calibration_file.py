@@ -1,0 +1,54 @@
+"""`calibration.json` of a checkpoint, as it goes along with copies of its parameters.
+
+`retrieval.calibration` says what it holds; here only its provenance is read.
+"""
+
+import json
+import pathlib
+from typing import NamedTuple
+
+from data_pipelines.common.json_object import read_json
+
+FILE = "calibration.json"
+
+
+class Carried(NamedTuple):
+    """What goes along with a copy: the file's content, '' where it does not, and a sentence."""
+
+    content: str
+    sentence: str
+
+
+NONE = Carried("", "calibration: the checkpoint has none; run `python -m eval --calibrate`.")
+
+
+def carried(directory: pathlib.Path, step: int) -> Carried:
+    """The calibration of one step, for a copy that calls it step 0.
+
+    Raises:
+      UserError: the file is damaged.
+    """
+    path = directory / FILE
+    if not path.is_file():
+        return NONE
+    stored = read_json(path)
+    provenance = stored.get("provenance")
+    provenance = dict(provenance) if isinstance(provenance, dict) else {}
+    if (measured := provenance.get("step", step)) != step:
+        return Carried(
+            "",
+            f"calibration: left out, as {path} was measured for step {measured}, not {step}; run "
+            "`python -m eval --calibrate` for the copy.",
+        )
+    provenance |= {"step": 0, "measured_step": provenance.get("measured_step", step)}
+    content = json.dumps(stored | {"provenance": provenance}, indent=2, allow_nan=False) + "\n"
+    return Carried(content, "calibration: carried along.")
+
+
+def left_out(dtype: str) -> Carried:
+    """For a copy whose parameters are rounded, so that the shares measured are not of it."""
+    return Carried(
+        "",
+        f"calibration: left out, as rounding to {dtype} makes another model; run `python -m eval "
+        "--calibrate` for the copy.",
+    )

@@ -1,0 +1,64 @@
+"""The weights of a protein's properties beside those for other texts, as far as there are
+enough."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from data_pipelines.protanno.dataset_info import STATISTICS
+from protclip_jax.config.schema import completed
+from protclip_jax.explain.other_texts import others_of, read_texts
+from protclip_jax.inference.protclip import ProtCLIP
+from protclip_jax.inference.segment_contrast import FEWEST_OTHERS, Contrast
+
+ALONE = (
+    "The weights stand alone: there are no other texts to compare them with; give an index, a "
+    "built dataset or a library of labels as --other_texts."
+)
+
+
+class Comparison(NamedTuple):
+    """By property, the contrast with other texts where there are enough of them, and a sentence on
+    where they are from or why there is none."""
+
+    contrasts: dict[str, Contrast]
+    origin: str
+
+
+def own_dataset(config: Mapping) -> Path | None:
+    """The dataset that a checkpoint was trained on, if it lies where training had it."""
+    folder = completed(config)["data"]["dir"]
+    return Path(folder) if folder and (Path(folder) / STATISTICS).is_file() else None
+
+
+def compare(
+    model: ProtCLIP, sequence: str, texts: Mapping[str, str], *, source: Path | None, count: int
+) -> Comparison:
+    """Compares each text with up to `count` others of the same property from `source`.
+
+    Args:
+      source: as `read_texts` takes it; None = `own_dataset`.
+
+    Raises:
+      UserError: the source cannot be read.
+    """
+    if not count:
+        return Comparison({}, "")
+    if (source := source or own_dataset(model.config)) is None:
+        return Comparison({}, ALONE)
+    others = others_of(texts, read_texts(source), count)
+    enough = {name: text for name, text in texts.items() if len(others[name]) >= FEWEST_OTHERS}
+    found = model.segment_contrasts(sequence, enough, others) if enough else {}
+    return Comparison(found, _origin(source, others, enough))
+
+
+def _origin(source: Path, others: Mapping[str, list], enough: Mapping) -> str:
+    used = [f"{len(others[name])} for {name}" for name in enough]
+    lines = [f"Other texts: {', '.join(used)}, from {source}."] if used else []
+    lines += [
+        f"The weights for {name} stand alone: {source} has {len(some)} other texts of it, and a "
+        f"band takes {FEWEST_OTHERS}."
+        for name, some in others.items()
+        if name not in enough
+    ]
+    return " ".join(lines)

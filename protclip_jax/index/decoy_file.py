@@ -1,0 +1,50 @@
+"""Unrelated proteins that an index judges hits by, beside its own shuffled ones."""
+
+import argparse
+from collections import Counter
+from pathlib import Path
+
+from data_pipelines.common.errors import UserError
+from data_pipelines.common.progress import tell
+from data_pipelines.inputs.input_formats import Fasta
+from data_pipelines.inputs.model_input import Source
+from protclip_jax.retrieval.nearest import sample_rows
+from protclip_jax.retrieval.scores import DECOYS, LEAST_TAIL
+
+FEWEST = 10 * LEAST_TAIL
+"""Of which a tenth tells how the share falls with the cosine."""
+
+
+def read_decoys(path: Path) -> list[str]:
+    """The distinct sequences of a FASTA file, at most `DECOYS`, drawn evenly; what is not used is
+    told.
+
+    Raises:
+      UserError: the file cannot be read, or has fewer than `FEWEST`.
+    """
+    found, faults = {}, Counter()
+    for item in Source(path=path, format=Fasta.name, modality="protein").prepared():
+        if item.fault:
+            faults[item.fault] += 1
+        else:
+            found[item.text] = True
+    for fault, count in faults.items():
+        tell(f"{path}: {count:,} proteins are left out: {fault}.")
+    if len(found) < FEWEST:
+        raise UserError(
+            f"--decoys={path} has {len(found)} distinct proteins; give at least {FEWEST}, or "
+            "leave it out: shuffled proteins serve alone."
+        )
+    sequences = list(found)
+    return [sequences[row] for row in sample_rows(len(sequences), DECOYS).tolist()]
+
+
+def check_decoys(options: argparse.Namespace) -> None:
+    """Raises UserError where `--decoys` cannot be used, before anything is embedded."""
+    if options.decoys is None:
+        return
+    if options.labels:
+        raise UserError("--decoys belongs to proteins, not to --labels; leave it out.")
+    if options.checkpoint is None:
+        raise UserError("--decoys needs --checkpoint: the decoys have to be embedded.")
+    read_decoys(options.decoys)

@@ -1,0 +1,128 @@
+"""An index that is there already: whether proteins may be added to it, or a run that was stopped
+has added them."""
+
+import argparse
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from data_pipelines.common.errors import UserError
+from data_pipelines.common.progress import tell
+from protclip_jax.embed.resume import (
+    PLAN,
+    is_finishing,
+    read_plan,
+    remove_parts,
+)
+from protclip_jax.retrieval import item_table
+from protclip_jax.retrieval.index_folder import (
+    MANIFEST,
+    Index,
+    open_index,
+    unnamed_files,
+)
+
+
+def open_previous(options: argparse.Namespace, folder: Path) -> Index | None:
+    """The index to add to; None for a new one.
+
+    Raises:
+      UserError: there is none, or one of labels, or one where a new one is to be made.
+    """
+    if options.append:
+        if options.labels:
+            raise UserError("labels cannot be appended; make an index of all of them.")
+        previous = open_index(options.output)
+        if previous.manifest["modality"] != "protein":
+            raise UserError(
+                f"{options.output} is an index of {previous.manifest['modality']}s, and "
+                "proteins are added only to one of "
+                "proteins; leave --append out and name another --output."
+            )
+        return previous
+    if options.output.exists():
+        if not options.output.is_dir():
+            raise UserError(f"--output={options.output} is a file; name a new folder.")
+        there = set(options.output.iterdir())
+        if is_finishing(folder):
+            # The run that was stopped has left them.
+            there -= {options.output / MANIFEST, *unnamed_files(options.output, ())}
+        if there:
+            raise UserError(
+                f"{options.output} exists; add to it with --append, remove it, or name "
+                "another --output."
+            )
+    return None
+
+
+def refuse_known_ids(previous: Index, hashes: np.ndarray, output: Path) -> None:
+    """Raises UserError where items, given by the hashes of their ids, are in the index already."""
+    known = np.fromiter(item_table.id_hashes(previous.items), np.uint64, len(previous))
+    if there := int(np.isin(hashes, known).sum()):
+        raise UserError(
+            f"{there:,} of the {len(hashes):,} ids are in {output} already; leave these "
+            "proteins out, or make the index anew."
+        )
+
+
+def generation_of(previous: Index | None) -> int:
+    """The generation of the index that an addition to `previous` makes."""
+    return previous.manifest["generation"] + 1 if previous else 0
+
+
+def rejects_path(output: Path, generation: int) -> Path:
+    """Where the rejected of one input are listed: every addition has a list of its own, beside
+    that of the first input."""
+    return output.with_name(
+        f"{output.name}.{generation}.rejects.tsv" if generation else f"{output.name}.rejects.tsv"
+    )
+
+
+def is_published(folder: Path, previous: Index) -> bool:
+    """Whether the run that the folder is of made the index what it is, and was stopped before it
+    removed the folder."""
+    return read_plan(folder).get("generation") == previous.manifest["generation"]
+
+
+def were_added_last(previous: Index, hashes: np.ndarray) -> bool:
+    """Whether the last part of the index is of just these items, given by the hashes of their
+    ids."""
+    last = previous.items.slice(len(previous) - len(previous.vectors.parts[-1]))
+    return list(item_table.id_hashes(last)) == hashes.tolist()
+
+
+def was_added(previous: Index, hashes: np.ndarray, output: Path, *, folder: Path) -> bool:
+    """Whether a run that was stopped while it was finishing has added just these items; then its
+    folder is done with.
+
+    Raises:
+      UserError: some of them are in the index from before.
+    """
+    published = is_published(folder, previous)
+    if published and were_added_last(previous, hashes):
+        tell(
+            f"{output} holds all of them already, from a run that was stopped while it was "
+            "finishing."
+        )
+        remove_parts(folder)
+        return True
+    refuse_known_ids(previous, hashes, output)
+    if published:
+        # The parts are of other items, which the index holds: this run has a plan of its own.
+        (folder / PLAN).unlink()
+    return False
+
+
+def refuse_other_encoding(previous: Index, encoding: Mapping, output: Path) -> None:
+    """Raises UserError where the index was made by reading proteins otherwise."""
+    if previous.manifest["encoding"] != dict(encoding):
+        stored = previous.manifest["encoding"]
+        message = ", ".join(
+            f"--{name} {stored.get(name)}"
+            for name in stored
+            if stored.get(name) != encoding.get(name)
+        )
+        raise UserError(
+            f"{output} was made otherwise; give {message or 'the options it was made with'}."
+        )

@@ -1,0 +1,95 @@
+"""The questions of the search command, from its options or a file."""
+
+import argparse
+import dataclasses
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from data_pipelines.common.errors import UserError, one_line
+from data_pipelines.common.progress import tell
+from data_pipelines.inputs.model_input import Prepared, Source
+from data_pipelines.inputs.plausibility import doubt
+from data_pipelines.inputs.source_options import choose_source, is_piped, refuse_unread, spool
+from data_pipelines.readers.streams.reading_progress import reading_progress
+from protclip_jax.retrieval.query import Query, phrased, protein_query
+
+
+def read_queries(options: argparse.Namespace) -> Iterator[Query]:
+    """The questions, one after the other; what cannot be used is told on stderr.
+
+    Raises:
+      UserError: a question on the command line cannot be used, or no question of a file.
+    """
+    if not options.input:
+        refuse_unread(options, ("format", "modality", "column", "id_column"), owner="--input")
+    if options.sequence is not None:
+        refuse_unread(options, ("verbatim",), owner="texts")
+    if options.text:
+        if not all(text.strip() for text in options.text):
+            raise UserError("--text is empty; say what to look for.")
+        prompts = phrased_all(options.text, options)
+        typed = options.text[0] if len(prompts) == 1 else ""
+        yield Query(" + ".join(prompts), "text", prompts, typed, " + ".join(options.text))
+    elif options.sequence is not None:
+        try:
+            query, changes = protein_query("", options.sequence)
+        except ValueError as error:
+            raise UserError(f"--sequence is no protein: {error}.") from error
+        if changes:
+            tell(f"sequence: {', '.join(f'{count} {what}' for what, count in changes.items())}")
+        if looks := doubt(query.contents[0]):
+            tell(f"sequence: it looks like {looks}, not like a protein.")
+        yield query
+    else:
+        yield from _file_queries(options)
+
+
+def phrased_all(prompts: Sequence[str], options: argparse.Namespace) -> tuple[str, ...]:
+    """The prompts as they are asked."""
+    return tuple(prompts if options.verbatim else map(phrased, prompts))
+
+
+def _file_queries(options: argparse.Namespace) -> Iterator[Query]:
+    source = choose_source(options)
+    if source.modality == "text":
+        refuse_unread(options, ("hits",), owner="proteins")
+    with tempfile.TemporaryDirectory() as folder:
+        if is_piped(source.path):
+            source = dataclasses.replace(source, path=spool(source.path, Path(folder) / "stdin"))
+        yield from _queries_of(source, options)
+
+
+def _queries_of(source: Source, options: argparse.Namespace) -> Iterator[Query]:
+    used, skipped = 0, 0
+    tell(*source.notes())
+    for item in _shown(source, options):
+        if item.fault:
+            skipped += 1
+            tell(one_line(f"line {item.line}: {item.id} is left out: {item.fault}"))
+            continue
+        used += 1
+        if item.doubt:
+            tell(
+                one_line(
+                    f"line {item.line}: {item.id} looks like {item.doubt}, not like a protein."
+                )
+            )
+        if source.modality == "text":
+            prompts = phrased_all([item.text], options)
+            yield Query(item.id, "text", prompts, item.text, item.text)
+        else:
+            yield Query(item.id, source.modality, (item.text,), text=item.name)
+    if skipped:
+        tell(f"{skipped:,} of {used + skipped:,} questions of {source.path} were left out.")
+    if not used:
+        raise UserError(f"{source.path} holds no question that can be asked.")
+
+
+def _shown(source: Source, options: argparse.Namespace) -> Iterator[Prepared]:
+    """The items of a file, with progress on stderr unless answers are printed between."""
+    if options.output is None:
+        return source.prepared()
+    return reading_progress(
+        source.prepared(), [source.path], description="search", noun="questions"
+    )

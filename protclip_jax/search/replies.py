@@ -1,0 +1,112 @@
+"""The answers to many questions, one aspect after the other: proteins, and each library of
+labels."""
+
+import dataclasses
+import functools
+import itertools
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from data_pipelines.common.errors import UserError, one_line
+from data_pipelines.common.progress import tell
+from protclip_jax.retrieval.answer import Answer, Hit, is_confident, not_known
+from protclip_jax.retrieval.engine import PROTEINS, QUERIES_AT_ONCE, SearchEngine
+from protclip_jax.retrieval.query import Query
+from protclip_jax.retrieval.taxa import rows_of_taxa
+
+
+class Reply(NamedTuple):
+    """What one aspect (`SearchEngine.aspects`) says of a question."""
+
+    query: Query
+    aspect: str
+    answer: Answer
+
+
+def replies(
+    engine: SearchEngine, queries: Iterator[Query], *, top: int, taxa: Sequence[str] | None = None
+) -> Iterator[Reply]:
+    """The replies to each question, in the order of the questions; proteins of some organisms only
+    where `taxa` name them.
+
+    A question whose words the model does not know is answered by look-up alone, or left out
+    where nothing is called so.
+
+    Raises:
+      UserError: no question can be asked.
+    """
+    among = dict.fromkeys(engine.aspects)
+    if taxa:
+        proteins = engine.proteins
+        among[PROTEINS] = rows_of_taxa(proteins.items, taxa, folder=proteins.folder)
+    asked = 0
+    while some := list(itertools.islice(queries, QUERIES_AT_ONCE)):
+        for reply in _replies_to(engine, some, top=top, among=among):
+            asked += 1
+            yield reply
+    if not asked:
+        raise UserError("no question is left that can be asked.")
+
+
+def _replies_to(
+    engine: SearchEngine,
+    queries: Sequence[Query],
+    *,
+    top: int,
+    among: Mapping[str, np.ndarray | None],
+) -> Iterator[Reply]:
+    matches = [
+        {
+            aspect: engine.matches(index, query, top, among=among[aspect])
+            for aspect, index in engine.aspects.items()
+        }
+        for query in queries
+    ]
+    readable = list(map(functools.partial(_is_readable, engine), queries, matches))
+    chosen = list(itertools.compress(queries, readable))
+    vectors = engine.embed(chosen)
+    found = {
+        aspect: iter(engine.answers(index, chosen, vectors, top, among=among[aspect]))
+        for aspect, index in engine.aspects.items()
+        if chosen
+    }
+    for query, own, is_asked in zip(queries, matches, readable, strict=True):
+        for aspect in engine.aspects:
+            if is_asked or own[aspect]:
+                answer = next(found[aspect]) if is_asked else Answer([])
+                yield Reply(query, aspect, dataclasses.replace(answer, matches=own[aspect]))
+
+
+def _is_readable(engine: SearchEngine, query: Query, matches: Mapping[str, Sequence[Hit]]) -> bool:
+    """Whether the vocabulary has any word of a question; what it lacks is told on stderr."""
+    if query.kind == "protein":
+        return True
+    try:
+        unknown = engine.unknown_words(query.contents)
+    except UserError as error:
+        done = "only looked up" if any(matches.values()) else "left out"
+        tell(one_line(f"{query.name} is {done}: {error}"))
+        return False
+    if unknown:
+        tell(one_line(f"{query.name}: not in the model's vocabulary: {', '.join(unknown[:10])}."))
+    return True
+
+
+def with_summary(found: Iterable[Reply], least: float) -> Iterator[Reply]:
+    """The replies; behind the last one, how many are not sure is told on stderr."""
+    unsure, unknown = Counter(), {}
+    for reply in found:
+        sure = is_confident(reply.answer, least)
+        unsure[sure] += 1
+        if sure is None and reply.answer.hits:
+            unknown[not_known(reply.answer)] = True
+        yield reply
+    if unsure[False]:
+        tell(
+            f"no confident answer: {unsure[False]:,} of {unsure.total():,} (--min_confidence "
+            f"{least:g})."
+        )
+    tell(*unknown)

@@ -1,0 +1,54 @@
+"""Whether the files of an open index are still those that were mapped.
+
+Reading a mapped file that was cut off ends the process with SIGBUS, which no program can turn into
+a sentence. So the files are looked at before each use. A file that was replaced by another of its
+name is not read again: the mapping holds the old one.
+"""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from protclip_jax.retrieval.engine import SearchEngine
+from protclip_jax.retrieval.index_folder import Index
+
+
+class ChangedIndex(Exception):
+    """A file of an open index was written to, in one sentence."""
+
+
+class IndexWatch:
+    """The files of open indexes, as they were when this was made."""
+
+    def __init__(self, indexes: Iterable[Index]):
+        files = (path for index in indexes for path in _files(index))
+        self._known = {path: os.stat(path) for path in files}
+
+    @classmethod
+    def of(cls, engine: SearchEngine) -> "IndexWatch":
+        """Of all that an engine searches."""
+        proteins = [] if engine.proteins is None else [engine.proteins]
+        return cls([*proteins, *engine.libraries.values()])
+
+    def check(self) -> None:
+        """Raises ChangedIndex where a file was written to in its place."""
+        for path, before in self._known.items():
+            if _was_written_to(path, before):
+                raise ChangedIndex(
+                    f"{path} was changed while the server had it open; restart the server, and "
+                    "next time write the new index to another folder."
+                )
+
+
+def _files(index: Index) -> list[Path]:
+    """None for labels that were embedded at the start."""
+    return [index.folder / name for name in index.manifest.get("files", ())]
+
+
+def _was_written_to(path: Path, before: os.stat_result) -> bool:
+    try:
+        now = os.stat(path)
+    except OSError:
+        return False
+    is_same_file = (now.st_dev, now.st_ino) == (before.st_dev, before.st_ino)
+    return is_same_file and (now.st_size, now.st_mtime_ns) != (before.st_size, before.st_mtime_ns)
