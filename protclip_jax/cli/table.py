@@ -36,7 +36,9 @@ COMMANDS = {
     "convert": Command(
         "protclip_jax.convert.__main__", "convert checkpoints from and to other formats"
     ),
-    "setup": Command("eval.setup.__main__", "make an index of UniProt that answers, in one go"),
+    "setup": Command(
+        "eval.setup.__main__", "go from UniProt to an index that answers, in one command"
+    ),
     "download": Command("data_pipelines.download.__main__", "download UniProt files"),
     "build": Command("data_pipelines.build.__main__", "build a dataset from UniProt entries"),
     "vocabulary": Command("data_pipelines.vocabulary", "learn a vocabulary from a dataset's texts"),
