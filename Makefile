@@ -54,6 +54,7 @@ demo: $(SAMPLE)/vocab.txt
 	$(BIN)/python train.py --config $(CONFIG) --workdir $(RUN) \
 		--config.seed=$(SEED) --config.data.dir=$(SAMPLE)/protanno --config.tokenizer.text=$(SAMPLE)/vocab.txt
 	$(BIN)/python -m eval --checkpoint $(RUN) --benchmarks all --output $(RUN)
+	test -e $(RUN)/calibration.json || $(BIN)/python -m eval --checkpoint $(RUN) --calibrate
 	test -e $(RUN)/index/manifest.json || \
 		$(BIN)/python -m protclip_jax.index --checkpoint $(RUN) --input $(SAMPLE)/protanno --output $(RUN)/index
 	test -e $(RUN)/search_text.png || \

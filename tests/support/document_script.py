@@ -19,6 +19,7 @@ python -m data_pipelines.build --input runs/sample/sample.dat.gz --clusters runs
 python -m data_pipelines.vocabulary --data_dir runs/sample/protanno --output runs/sample/vocab.txt
 python train.py --config configs/quickstart.py --workdir runs/demo --config.total_steps=1 \\
     --config.data.dir=runs/sample/protanno --config.tokenizer.text=runs/sample/vocab.txt
+python -m eval --checkpoint runs/demo --calibrate
 python -m protclip_jax.index --checkpoint runs/demo --input runs/sample/protanno --output runs/demo/index
 """
 """In place of `make demo`: as many files, from fewer records and steps. Calibration takes 20 held-out
