@@ -1,4 +1,4 @@
-"""Search: indexes of embeddings on disk, and the engine that answers questions from them."""
+"""Search: indexes of embeddings on disk, and the engine that answers queries from them."""
 
 from protclip_jax.retrieval.answer import Answer, Hit
 from protclip_jax.retrieval.engine import SearchEngine

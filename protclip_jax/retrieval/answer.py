@@ -1,4 +1,4 @@
-"""What a search answers: hits, what is known of them, and how sure they are."""
+"""Search results: hits with their annotation and confidence."""
 
 import dataclasses
 from collections.abc import Iterable
@@ -12,7 +12,7 @@ MODEL, HOMOLOGY, BOTH = "model", "homology", "homology and model"
 
 
 class Alignment(NamedTuple):
-    """What a sequence search found between a question and a protein, as `readers.hits.Hit`."""
+    """A sequence search hit of the query protein to `target` (see `readers.hits.Hit`)."""
 
     target: str
     identity: float
@@ -22,26 +22,26 @@ class Alignment(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Hit:
-    """An item that was found.
+    """A protein or label found by a search.
 
     Attributes:
-      rank: from 1, among the hits of the same origin: of the model's, among all items of an exact
-        index, or among the candidates of an approximate one; of a look-up, exact matches first.
-      row: the item's place in its index.
-      length: a protein's residues, 0 where the index does not know them; None for a label.
-      cosine: similarity of query and item, in [-1, 1]; None for a look-up's.
-      margin: how far the cosine lies above the query's mean with a random sample of the index.
-      confidences: by trait, the measured share of such hits that agree, the trait that matters most
-        first; empty where the checkpoint was not calibrated for such a question.
-      q_value: where there are no confidences and the index has decoys (`scores.q_values`).
-      by: who found it: `MODEL`, `HOMOLOGY`, `BOTH`, or the name that a look-up found the item by
-        (`lookup.EXACT`, `lookup.NAME`).
-      alignment: of what homology found; of a label, that of the nearest relative that carries it.
-      entry_name, gene, organism: '' where the index does not know them, `gene` the primary name;
-        None for a label.
-      taxon: the organism's id in NCBI's taxonomy, 0 where it is not known; None for a label.
+      rank: position from 1. The model ranks all items of an exact index, or the candidates of an
+        approximate one. A look-up ranks its own matches, exact ones first.
+      row: row of the item in its index.
+      length: number of residues of a protein, 0 if unknown; None for a label.
+      cosine: similarity of query and item, in [-1, 1]; None for a look-up.
+      margin: the cosine minus the query's mean cosine with a random sample of the index.
+      confidences: for each trait, the measured fraction of comparable hits that agree with their
+        query, the most important trait first; empty if the checkpoint has no calibration for this
+        kind of query.
+      q_value: set if there are no confidences and the index has decoys (`scores.q_values`).
+      by: source of the hit: `MODEL`, `HOMOLOGY`, `BOTH`, or the kind of name that a look-up
+        matched (`lookup.EXACT`, `lookup.NAME`).
+      alignment: set if homology found the hit; for a label, that of the nearest relative with it.
+      entry_name, gene, organism: '' if unknown; `gene` is the primary name; None for a label.
+      taxon: id of the organism in the NCBI taxonomy, 0 if unknown; None for a label.
       function, location: the first sentence of each; None for a label.
-      evidence: of a protein's properties, `function ECO:0000269`; None for a label.
+      evidence: codes of a protein's properties, such as `function ECO:0000269`; None for a label.
     """
 
     rank: int
@@ -66,7 +66,7 @@ class Hit:
 
     @property
     def confidence(self) -> Confidence | None:
-        """Of the trait that matters most; None where nothing was measured."""
+        """Confidence in the most important trait; None if nothing was measured."""
         return self.confidences[0] if self.confidences else None
 
 
@@ -75,10 +75,11 @@ class Answer:
     """The best hits of a query.
 
     Attributes:
-      mean: of the query's cosines with the background, `background` items.
-      matches: what a look-up of the query's text found, which comes before the hits.
-      is_calibrated: whether the checkpoint or the index has a calibration, be it for other
-        questions.
+      mean: mean cosine of the query with the background sample.
+      background: number of items in that sample.
+      matches: items found by looking up the query's text; shown before the hits.
+      is_calibrated: whether the checkpoint or the index has a calibration, even if it only covers
+        other kinds of queries.
     """
 
     hits: list[Hit]
@@ -89,8 +90,7 @@ class Answer:
 
 
 def as_dicts(hits: Iterable[Hit]) -> list[dict]:
-    """Hits for JSON, without what a label or a look-up does not have; confidences by their
-    trait."""
+    """Converts hits to dictionaries for JSON, without None; confidences are keyed by trait."""
     return [_as_dict(hit) for hit in hits]
 
 
@@ -106,8 +106,7 @@ def _as_dict(hit: Hit) -> dict:
 
 
 def sureness_cells(hit: Hit) -> tuple[str, ...]:
-    """Of a table: confidence, its lower end, base rate and trait, and the q-value; '' for what
-    is not known."""
+    """Table cells: confidence, its lower bound, base rate, trait and q-value; '' if unknown."""
     known = hit.confidence
     shares = (
         (f"{known.share:.3f}", f"{known.low:.3f}", f"{known.base_rate:.5f}", known.trait)
@@ -118,8 +117,7 @@ def sureness_cells(hit: Hit) -> tuple[str, ...]:
 
 
 def alignment_cells(hit: Hit) -> tuple[str, ...]:
-    """Of a table: the relative that a sequence search found, its identity and E-value; '' without
-    one."""
+    """Table cells: the relative found by sequence search, its identity and E-value; '' if none."""
     if hit.alignment is None:
         return ("",) * 3
     known = hit.alignment
@@ -127,18 +125,17 @@ def alignment_cells(hit: Hit) -> tuple[str, ...]:
 
 
 def check_least(least: float, name: str) -> None:
-    """Raises UserError for a least confidence that is no share; `name` is what the user calls
-    it."""
+    """Raises UserError unless a minimum confidence is in [0, 1]; `name` names it in the message."""
     if not 0 <= least <= 1:
         raise UserError(f"{name}={least} must be from 0 to 1.")
 
 
 def is_sure(hit: Hit, least: float) -> bool | None:
-    """Whether a hit's confidence reaches `least`; None where that is not known.
+    """Whether a hit's confidence reaches `least`; None if that is unknown.
 
-    It is not known without a confidence: a q-value says nothing of agreement. Nor does a low
-    confidence speak against what a sequence search has found too: it was measured for the model
-    alone.
+    It is unknown without a confidence, because a q-value does not measure agreement. It is also
+    unknown if the confidence is low but a sequence search found the hit too, because confidence was
+    measured for the model alone.
     """
     if hit.confidence is None:
         return None
@@ -147,22 +144,22 @@ def is_sure(hit: Hit, least: float) -> bool | None:
 
 
 def is_confident(answer: Answer, least: float) -> bool | None:
-    """Whether the best hit is sure (`is_sure`); None where that is not known, and without hits."""
+    """Whether the best hit is confident (`is_sure`); None if unknown or without hits."""
     return is_sure(answer.hits[0], least) if answer.hits else None
 
 
 def not_known(answer: Answer) -> str:
-    """The sentence on an answer without confidences: whether they can be measured."""
+    """Explains why an answer has no confidences: no calibration, or none for this query."""
     return NOT_MEASURED if answer.is_calibrated else UNCALIBRATED
 
 
 def _percent(share: float) -> str:
-    """With two significant digits at least: base rates are small."""
+    """Formats a percentage with at least two significant digits, because base rates are small."""
     return f"{share:.0%}" if share >= 0.1 else f"{100 * share:.2g}%"
 
 
 def verdict(answer: Answer, least: float) -> str:
-    """A sentence on how sure the best hit is; '' without hits."""
+    """States in one sentence how confident the best hit is; '' without hits."""
     if not answer.hits:
         return ""
     best, sure = answer.hits[0], is_confident(answer, least)

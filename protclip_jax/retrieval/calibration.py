@@ -1,5 +1,7 @@
-"""What a cosine is worth: shares of hits that agreed with held-out questions, from a table that
-`eval --calibrate` measured."""
+"""Calibrated confidence: fractions of hits that agreed with held-out queries.
+
+`eval --calibrate` measures the tables.
+"""
 
 import json
 import math
@@ -19,38 +21,40 @@ from protclip_jax.checkpoints.calibration_file import FILE as FILE
 FORMAT_VERSION = 1
 TEXT, SEQUENCE, LABEL = "text", "sequence", "label"
 QUESTIONS = (TEXT, SEQUENCE, LABEL)
-"""Kinds: a text or a protein asks for proteins, a protein asks for labels."""
+"""Kinds of queries: a text or a protein searches proteins; a protein searches labels."""
 TRAITS = ("family", "function", "ec", "go", "location")
-"""What a hit may agree in, the one that an answer shows first in front."""
+"""Traits in which a hit can agree with its query, in the order in which answers show them."""
 WORDS = dict(zip(TRAITS, ("family", "function", "EC number", "GO terms", "location"), strict=True))
-"""The traits as sentences call them."""
+"""Names of the traits in sentences."""
 LEAST = 0.5
-"""Confidence below which an answer counts as none, unless asked otherwise."""
+"""Default minimum confidence; an answer whose best hit is below it counts as not confident."""
 FEWEST_LABELS = 20
-"""Of a library whose hits have confidences. A margin lies above the mean cosine of the library's n
-labels, which misses that of many by the spread of their cosines over the square root of n: by 22
-% of the spread for 20 labels, by half of it for 4."""
+"""Minimum size of a library whose hits get confidences.
+
+A margin is relative to the mean cosine of the library's n labels. The standard error of that mean
+is the standard deviation of the cosines over √n: 22 % of it for 20 labels, half of it for 4.
+"""
 _OF_PREFIX = {
     "name": ("function", "ec", "go"),
     "function": ("function",),
     "location": ("location",),
     "similarity": ("family",),
 }
-"""By a text's property, the traits that it may ask for."""
+"""Maps the property in a text to the traits that the text can search for."""
 _GO = re.compile(r"GO:\d{7}")
 _EC = re.compile(r"(?:EC[ :]?)?[1-7](?:\.(?:n?\d+|-)){3}", re.IGNORECASE)
 FIX = "remove it and run `python -m eval --calibrate`"
-"""For a file that cannot be used."""
+"""Fix for an unusable calibration file, for messages."""
 
 
 class Confidence(NamedTuple):
-    """What is known of hits like one.
+    """The measured agreement of hits with a comparable score.
 
     Attributes:
-      share: of such hits, those that agreed with their question in the trait.
-      low: the lower end of its 95 % interval.
-      base_rate: the share that agrees of random items.
-      questions: held-out questions that such hits were seen for.
+      share: fraction of these hits that agreed with their query in the trait.
+      low: lower bound of the 95 % interval of `share`.
+      base_rate: fraction of random items that agree.
+      questions: number of held-out queries with such hits.
     """
 
     trait: str
@@ -61,11 +65,11 @@ class Confidence(NamedTuple):
 
 
 class Table(NamedTuple):
-    """The measured shares for one kind of question and one trait.
+    """Measured agreement for one kind of query and one trait.
 
-    A hit's score is `weights` · (cosine, margin), where the margin is how far the cosine lies above
-    the mean of the question's cosines with a random sample of the items. `edges` [b − 1] part the
-    scores into b bins, each with its share, lower end and questions; shares grow with the score.
+    A hit's score is `weights` · (cosine, margin), where the margin is the cosine minus the query's
+    mean cosine with a random sample of the items. `edges` [b − 1] divide the scores into b bins,
+    each with its share, lower bound and number of queries. Shares increase with the score.
     """
 
     question: str
@@ -87,7 +91,7 @@ class Table(NamedTuple):
         return np.searchsorted(np.array(self.edges, np.float64), scores, side="right")
 
     def confidence(self, cosine: float, margin: float) -> Confidence:
-        """What is known of hits with such a cosine and margin."""
+        """The confidence of hits with this cosine and margin."""
         place = int(self.bins(np.array([cosine]), np.array([margin]))[0])
         return Confidence(
             self.trait, self.shares[place], self.lows[place], self.base_rate, self.questions[place]
@@ -95,28 +99,31 @@ class Table(NamedTuple):
 
 
 class Calibration(NamedTuple):
-    """The tables of one checkpoint, which `checkpoint`, a fingerprint, names."""
+    """The tables of one checkpoint, identified by its fingerprint `checkpoint`."""
 
     checkpoint: str
     tables: tuple[Table, ...]
 
     def of(self, question: str, traits: Sequence[str]) -> list[Table]:
-        """The tables for a kind of question, in the order of the traits."""
+        """The tables for a kind of query, in the order of `traits`."""
         known = {table.trait: table for table in self.tables if table.question == question}
         return [known[trait] for trait in traits if trait in known]
 
     def as_json(self) -> dict:
-        """A JSON object that `from_json` reads."""
+        """Converts the calibration to a JSON object that `from_json` reads."""
         tables = [table._asdict() for table in self.tables]
         return {"format_version": FORMAT_VERSION, "checkpoint": self.checkpoint, "tables": tables}
 
     @classmethod
     def from_json(cls, value: Mapping, *, where: str, fix: str = FIX) -> Self:
-        """The tables of a JSON object, which may be a stranger's; `where` names it in messages,
-        which end with `fix`.
+        """Validates a JSON object from an untrusted file and returns its tables.
+
+        Args:
+          where: name of the source, for messages.
+          fix: end of every message.
 
         Raises:
-          UserError: it is of another format, or damaged.
+          UserError: the format version is unknown, or the object is malformed.
         """
         if value.get("format_version") != FORMAT_VERSION:
             raise UserError(
@@ -137,27 +144,30 @@ class Calibration(NamedTuple):
 
 
 def read_calibration(path: Path) -> Calibration | None:
-    """The tables in a file; None where there is none. Raises UserError where it is damaged."""
+    """Reads the tables of a file; None if it does not exist. Raises UserError if it is damaged."""
     if not path.exists():
         return None
     return Calibration.from_json(read_json(path, fix=FIX), where=str(path))
 
 
 def recorded_step(path: Path) -> int | None:
-    """The step that a file of tables was measured for; None where it does not say. Raises
-    UserError where it is damaged."""
+    """The step that a calibration file was measured for; None if it is not recorded.
+
+    Raises:
+      UserError: the file is damaged.
+    """
     provenance = read_json(path, fix=FIX).get("provenance")
     step = provenance.get("step") if isinstance(provenance, dict) else None
     return step if isinstance(step, int) else None
 
 
 def stale_sentence(path: Path) -> str:
-    """The sentence on tables of other parameters."""
+    """The warning about a calibration of other parameters."""
     return f"{path} was measured for another step or model; {FIX}."
 
 
 def traits_of_text(text: str) -> tuple[str, ...]:
-    """The traits that a text asks for, by its prefix; a text without one asks for a function."""
+    """The traits that a text searches for, by its prefix; without one, those of a protein name."""
     for name, prefix in PREFIXES.items():
         if text.startswith(f"{prefix}:"):
             return _OF_PREFIX[name]
@@ -165,16 +175,17 @@ def traits_of_text(text: str) -> tuple[str, ...]:
 
 
 def trait_of_id(id: str) -> str | None:
-    """`ec` for the id of an enzyme class, `go` for a term's of the Gene Ontology; None for
-    others."""
+    """`ec` for an EC number, `go` for a Gene Ontology term, else None."""
     if _GO.fullmatch(id):
         return "go"
     return "ec" if _EC.fullmatch(id) else None
 
 
 def traits_of_label(id: str, text: str) -> tuple[str, ...]:
-    """The traits of which agreement with a label may have been measured: by its id, then by its
-    text's prefix; none for names, which no label was made from."""
+    """The traits for which agreement with a label can be measured: by its id, then by its prefix.
+
+    Names have no trait, because calibration uses no labels made from them.
+    """
     named = trait_of_id(id)
     known = [
         name
@@ -213,5 +224,5 @@ def _is_sound(table: Table) -> bool:
 
 
 def to_text(calibration: Calibration, more: Mapping) -> str:
-    """The content of `FILE`; `more` is kept beside the tables for readers."""
+    """Formats the content of `FILE`; `more` adds entries to those of the tables."""
     return json.dumps(calibration.as_json() | dict(more), indent=2, allow_nan=False) + "\n"

@@ -1,4 +1,4 @@
-"""Embedding files of `python -m protclip_jax.embed` as the input of an index."""
+"""Reads embedding files of `python -m protclip_jax.embed` as input of an index."""
 
 import contextlib
 import itertools
@@ -25,7 +25,7 @@ _FACTS = ("checkpoint", "kind", "modality", "dtype", "long_proteins", "max_resid
 
 
 class EmbeddingInput(NamedTuple):
-    """An embedding file: what it tells of itself, and how much it holds."""
+    """An embedding file: its metadata, ids and embedding width."""
 
     path: Path
     facts: dict[str, str]
@@ -34,7 +34,7 @@ class EmbeddingInput(NamedTuple):
 
     @property
     def encoding(self) -> dict[str, str | int]:
-        """How the proteins were read, as an index keeps it."""
+        """How the proteins were encoded, in the form of an index manifest."""
         facts = self.facts
         cut = {"dimensions": self.width} if "dimensions" in facts else {}
         return {
@@ -46,8 +46,10 @@ class EmbeddingInput(NamedTuple):
         }
 
     def blocks(self) -> Iterator[Block]:
-        """All vectors, scaled to norm 1, with their items; proteins have no sequence and in HDF5
-        no length."""
+        """Yields all vectors, scaled to norm 1, with their items.
+
+        Items have no sequence, and those of HDF5 files no length.
+        """
         read = _parquet_blocks if _is_parquet(self.path) else _h5_blocks
         with _report_damage(self.path):
             for ids, lengths, vectors in read(self.path):
@@ -62,11 +64,11 @@ class EmbeddingInput(NamedTuple):
 
 
 def open_embeddings(path: Path) -> EmbeddingInput:
-    """An embedding file of proteins in the space shared with text; it may be a stranger's.
+    """Opens and validates a file of projected protein embeddings, which may be untrusted.
 
     Raises:
-      UserError: the file is damaged, names other files, declares more than it stores, holds other
-        embeddings, or has ids that are missing or occur again.
+      UserError: the file is damaged, refers to other files, declares more than it stores, holds
+        another kind of embeddings, or has missing or duplicate ids.
     """
     read = _parquet_facts if _is_parquet(path) else _h5_facts
     with _report_damage(path):
@@ -112,7 +114,7 @@ def _report_damage(path: Path) -> Iterator[None]:
         yield
     except UserError:
         raise
-    except Exception as error:  # two libraries that read files from anybody have many ways to fail
+    except Exception as error:  # h5py and pyarrow fail in many ways on untrusted files
         raise UserError(f"{path} is no sound embedding file ({error}); make it anew.") from error
 
 

@@ -1,5 +1,4 @@
-"""`SearchEngine`: a model with an index of proteins and libraries of labels, which answers
-questions in either modality."""
+"""`SearchEngine`: searches proteins and labels with text or protein queries."""
 
 import functools
 import itertools
@@ -39,21 +38,20 @@ from protclip_jax.retrieval.vector_parts import VectorParts
 TOP = 10
 QUERIES_AT_ONCE = 256
 PROTEINS = "proteins"
-"""What an index of proteins is called among the aspects of an answer; libraries have names of
-their own."""
+"""The aspect name of the index of proteins; libraries of labels have their own names."""
 
 
 class SearchEngine:
-    """A model and what it searches; `SearchEngine.load` opens all of it.
+    """A model with the indexes it searches; `SearchEngine.load` opens them.
 
     Attributes:
       model: a `ProtCLIP`.
-      proteins: the index of proteins, None without one.
-      libraries: name → index of labels.
-      calibration: of the checkpoint; without one, that of an index serves its own answers.
-      homology: hits of a sequence search to the proteins, which answers of proteins by their id
-        combine with the model's (`retrieval.homology` says how); None without.
-      batch_tokens: of one call of the model, as `ProtCLIP` takes it.
+      proteins: the index of proteins, or None.
+      libraries: maps names to indexes of labels.
+      calibration: the checkpoint's calibration; if None, each index uses its own copy.
+      homology: sequence search hits to the proteins of the index, or None. Answers for proteins
+        with a known id combine them with the model's hits (see `retrieval.homology`).
+      batch_tokens: number of tokens per call of the model, as in `ProtCLIP`.
     """
 
     def __init__(
@@ -79,19 +77,19 @@ class SearchEngine:
         dtype: str = "float32",
         hits: str | Path | None = None,
     ) -> Self:
-        """Opens a checkpoint, an index of proteins, and libraries of labels: index folders, or
-        files, which are embedded now.
+        """Opens a checkpoint, an index of proteins and libraries of labels.
 
         Args:
-          hits: a file of MMseqs2 or BLAST (`readers.hits`), of hits to the index's proteins.
+          labels: index folders, or files of labels, which are embedded on load.
+          hits: MMseqs2 or BLAST output (`readers.hits`) with hits to the proteins of the index.
 
         Raises:
-          UserError: one of them cannot be read, or an index was made with other parameters than
+          UserError: one of them cannot be read, or an index was made with parameters other than
             the checkpoint's.
         """
         checkpoint = open_checkpoint(checkpoint, step)
         step = best.resolve_step(checkpoint, step)
-        # What is wrong with an index is told before the model takes its time to load.
+        # Report a faulty index before the slow loading of the model.
         proteins = _opened(Path(index), "protein") if index else None
         homology = _homology(Path(hits), proteins) if hits else None
         folders = {_library_name(path): Path(path) for path in labels}
@@ -116,19 +114,19 @@ class SearchEngine:
 
     @property
     def aspects(self) -> dict[str, Index]:
-        """What a question is asked of, each ranked by itself: the proteins, then each library."""
+        """The indexes by name: proteins, then libraries. Each has its own ranking of hits."""
         proteins = {} if self.proteins is None else {PROTEINS: self.proteins}
         return proteins | self.libraries
 
     @property
     def windows(self) -> Windows:
-        """How long proteins are read: as those of the index were."""
+        """The windows for long proteins: those of the index of proteins, or the default."""
         if self.proteins is None:
             return DEFAULT_WINDOWS
         return windows_of(self.proteins.manifest["encoding"])
 
     def cut(self, texts: Sequence[str]) -> list[bool]:
-        """Whether each text is longer than the model reads."""
+        """Whether each text is longer than the model's maximum, so that its end is cut off."""
         if self.model.text_tokenizer is None:
             return [False] * len(texts)
         limit = self.model.config["tokenizer"]["max_text_tokens"]
@@ -138,10 +136,10 @@ class SearchEngine:
         ]
 
     def unknown_words(self, texts: Sequence[str]) -> list[str]:
-        """The words of texts that the model's vocabulary lacks.
+        """The words of the texts that are not in the model's vocabulary.
 
         Raises:
-          UserError: it lacks every word of one of the texts.
+          UserError: the vocabulary has none of the words of a text.
         """
         tokenizer = self.model.text_tokenizer
         if tokenizer is None:
@@ -156,8 +154,10 @@ class SearchEngine:
         )
 
     def embed(self, queries: Sequence[Query]) -> Float32[np.ndarray, "q d"]:
-        """Unit-norm embeddings of queries; prompts of a text are averaged and normalised, as
-        `ProtCLIP.zero_shot` does."""
+        """Computes unit-norm embeddings of queries.
+
+        The prompts of a text query are averaged and normalised, as in `ProtCLIP.zero_shot`.
+        """
         vectors = np.zeros((len(queries), self.model.config["model"]["projection_dim"]), np.float32)
         of_kind = {
             kind: [i for i, query in enumerate(queries) if query.kind == kind]
@@ -183,11 +183,11 @@ class SearchEngine:
         *,
         among: Int64[np.ndarray, " m"] | None = None,
     ) -> list[Answer]:
-        """The best items of an index for each embedded query, which is cut to the dimensions that
-        the index keeps.
+        """Finds the nearest items of an index for each query embedding.
 
         Args:
-          among: the rows that may be found (`rows_of_taxa`); None allows all.
+          vectors: query embeddings; truncated to the dimensions of the index.
+          among: rows to search (`rows_of_taxa`); None searches all.
         """
         vectors = first_dimensions(vectors, index.vectors.width)
         found = index.search(vectors, top, among=among)
@@ -198,7 +198,7 @@ class SearchEngine:
         )
         answers = []
         for scores, rows, mean in zip(found.scores, found.rows, means.tolist(), strict=True):
-            # One by one: Arrow's `take` would put all the parts of an index together first.
+            # One row at a time: Arrow's `take` would first concatenate all parts of the index.
             fields = [hit_fields(shown, row) for row in rows.tolist() if row >= 0]
             hits = [
                 Hit(rank, int(row), cosine=float(score), margin=float(score) - mean, **known)
@@ -218,11 +218,10 @@ class SearchEngine:
         *,
         among: Int64[np.ndarray, " m"] | None = None,
     ) -> list[Answer]:
-        """As `find`, with how sure each hit is, and what homology says of proteins by their
-        name."""
+        """Finds hits as `find` does, adds their confidence, and combines them with homology."""
         found = self.find(index, vectors, top, among=among)
         kept = first_dimensions(vectors, index.vectors.width)
-        # A table was measured with whole embeddings.
+        # Calibration tables are measured with full-width embeddings.
         is_whole = index.vectors.width == vectors.shape[1]
         calibration = (self.calibration or index.calibration) if is_whole else None
         items = len(index) if among is None else len(among)
@@ -246,8 +245,7 @@ class SearchEngine:
         *,
         among: Int64[np.ndarray, " m"] | None = None,
     ) -> list[Hit]:
-        """The items that a query's text names (`look_up`); none for a query in which nothing is
-        to be looked up."""
+        """The items whose names match the query's text (`look_up`); [] if its `typed` is empty."""
         found = look_up(index.items, query.typed, top=top, among=among)
         shown = shown_columns(index.items)
         return [
@@ -256,25 +254,26 @@ class SearchEngine:
         ]
 
     def ask_texts(self, prompts: Sequence[str], *, top: int = TOP) -> list[Hit]:
-        """The proteins nearest to a text, or to the mean of several prompts for the same
-        question."""
+        """Finds the proteins nearest to a text, or to the mean of several prompts for one query."""
         return self._ask(Query("text", "text", tuple(prompts)), self._protein_index(), top)
 
     def ask_protein(self, sequence: str, *, top: int = TOP) -> list[Hit]:
-        """The proteins nearest to a protein; itself included where the index has it."""
+        """Finds the proteins nearest to a protein, including itself if it is in the index."""
         return self._ask(_checked(sequence), self._protein_index(), top)
 
     def ask_proteins(
         self, proteins: Mapping[str, str], *, top: int = TOP
     ) -> Iterator[tuple[str, Answer]]:
-        """Each protein's id with its answer from the index, in their order, with progress on
-        stderr; answers come while others are still embedded.
+        """Yields each protein's id and answer in input order, with progress on stderr.
+
+        Answers are yielded batch by batch, while later proteins are not yet embedded.
 
         Args:
-          proteins: sequence by id.
+          proteins: maps ids to sequences.
 
         Raises:
-          UserError: a sequence is no protein, or there is no index; before anything is embedded.
+          UserError: a sequence is not a protein, or there is no index. Raised before any protein is
+            embedded.
         """
         index = self._protein_index()
         queries = [_checked(sequence, name=name) for name, sequence in proteins.items()]
@@ -291,7 +290,7 @@ class SearchEngine:
                 yield from zip((query.name for query in some), found, strict=True)
 
     def describe(self, sequence: str, *, library: str | None = None, top: int = TOP) -> list[Hit]:
-        """The labels nearest to a protein, of the library of that name or the only one."""
+        """Finds the labels nearest to a protein in a library; None selects the only library."""
         if library is None and len(self.libraries) == 1:
             library = next(iter(self.libraries))
         if library not in self.libraries:
@@ -314,13 +313,15 @@ class SearchEngine:
 
 
 def windows_of(encoding: Mapping) -> Windows:
-    """How long proteins were read, by the `encoding` of an index's manifest."""
+    """The windows for long proteins, from the `encoding` in an index manifest."""
     return Windows(encoding["long_proteins"], encoding["max_residues"], encoding["overlap"])
 
 
 def own_calibration(checkpoint: Path, model: ProtCLIP) -> Calibration | None:
-    """The calibration in a checkpoint's folder; None, with a warning where there is one, unless
-    it is of these parameters."""
+    """The calibration in a checkpoint's folder.
+
+    Returns None if there is none; warns and returns None if it was measured for other parameters.
+    """
     calibration = read_calibration(checkpoint / FILE)
     if calibration is not None and not model.is_named_by(calibration.checkpoint):
         warnings.warn(stale_sentence(checkpoint / FILE), stacklevel=2)
@@ -329,7 +330,7 @@ def own_calibration(checkpoint: Path, model: ProtCLIP) -> Calibration | None:
 
 
 def embed_labels(model: ProtCLIP, path: Path) -> Index:
-    """An index of a file of labels in memory; warns of those that cannot be used."""
+    """Builds an in-memory index of a file of labels; warns about unusable labels."""
     source = LabelSource(path=path)
     found = list(source.labels())
     labels = [label for label in found if label.prompts]
@@ -346,7 +347,7 @@ def embed_labels(model: ProtCLIP, path: Path) -> Index:
     prompts = model.encode_texts([prompt for label in labels for prompt in label.prompts])
     ends = np.cumsum([len(label.prompts) for label in labels])
     vectors = VectorParts([np.stack([_averaged(some) for some in np.split(prompts, ends[:-1])])])
-    # As an index of the file names them.
+    # The same ids as in an index made from this file.
     ids = UniqueIds(np.array([hash64(label.id) for label in labels], np.uint64))
     rows = [
         item_table.label_item(
@@ -372,7 +373,7 @@ def embed_labels(model: ProtCLIP, path: Path) -> Index:
 
 
 def _averaged(prompts: Float32[np.ndarray, "n d"]) -> Float32[np.ndarray, " d"]:
-    """The normalised mean; a single prompt as it is, to the last bit."""
+    """The normalised mean of prompts; a single prompt is returned unchanged, bit for bit."""
     return prompts[0] if len(prompts) == 1 else unit_rows([prompts.mean(0)])[0]
 
 
@@ -393,7 +394,7 @@ def _opened(folder: Path, modality: str) -> Index:
 
 
 def _library_name(path: str | Path) -> str:
-    """`enzyme` for `data/enzyme.dat.gz` and for the index folder `enzyme.labels`."""
+    """Name of a library: `enzyme` for `data/enzyme.dat.gz` and the index folder `enzyme.labels`."""
     name = Path(path).absolute().name.removesuffix(".gz")
     return name.rpartition(".")[0] or name
 

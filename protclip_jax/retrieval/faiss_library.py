@@ -1,4 +1,4 @@
-"""FAISS, which only search needs: everything else works without it."""
+"""Loads FAISS, an optional dependency that only search needs."""
 
 import os
 import types
@@ -6,15 +6,17 @@ import types
 from data_pipelines.common.extras import missing_extra
 
 FEW_QUERIES = 20
-"""Below, waking other threads, which JAX's keep busy, costs more than the search; FAISS itself
-goes over to BLAS there."""
+"""Fewer queries use one thread: with JAX's threads busy, waking others costs more than the search.
+
+FAISS itself switches to BLAS at this number.
+"""
 
 
 def load_faiss(*, queries: int = FEW_QUERIES) -> types.ModuleType:
-    """The module `faiss`, set to one thread for fewer than `FEW_QUERIES`, else to one a core.
+    """Imports `faiss`; sets one thread for fewer than `FEW_QUERIES` queries, else one per core.
 
     Raises:
-      UserError: it is not installed.
+      UserError: FAISS is not installed.
     """
     try:
         import faiss

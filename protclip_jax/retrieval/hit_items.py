@@ -1,4 +1,4 @@
-"""Hits made from the items of an index: what each tells of its item."""
+"""The fields of a hit that come from its item in the index."""
 
 import pyarrow
 
@@ -17,16 +17,16 @@ SHOWN = (
     "location",
     "evidence",
 )
-"""Columns of an item that a hit is made from."""
+"""Columns of an item that a hit shows."""
 
 
 def shown_columns(items: pyarrow.Table) -> pyarrow.Table:
-    """The items with the columns that hits are made from."""
+    """Selects the columns that hits show."""
     return items.select([name for name in SHOWN if name in items.column_names])
 
 
 def hit_fields(shown: pyarrow.Table, row: int) -> dict:
-    """What a hit tells of an item, as fields of `Hit`; `shown` are `shown_columns`."""
+    """The fields of `Hit` for the item in a row; `shown` comes from `shown_columns`."""
     item = item_table.item_at(shown, row)
     if "length" not in item:
         return item | {"length": None}

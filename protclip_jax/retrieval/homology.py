@@ -1,17 +1,17 @@
-"""Hits of a sequence search beside the model's, and how an answer combines the two.
+"""Combines hits of a sequence search with the model's hits.
 
-Where a protein has a described relative, transferring what is said of that beats the model; where
-a search finds none, only the model answers. So the two are not added up but put in order:
+If a protein has an annotated relative, transferring its annotation is more accurate than the model;
+without a relative, only the model can answer. Therefore scores are not added; homologs come first:
 
-- **Proteins.** What the search found with an E-value of at most `MAX_EVALUE` leads, by falling
-  bits. The model's hits that the search did not find follow in their own order.
-- **Labels**, where their ids are GO ids or EC numbers. Of the `MAX_HOMOLOGS` best proteins that
-  the search found, each that carries a label of the library votes for its labels with its bits.
-  Labels with at least `LEAST_SHARE` of all such bits lead, by falling share; the model's follow. GO
-  terms and EC numbers count as they are written, not with what lies above them.
+- **Proteins.** Hits of the sequence search with an E-value of at most `MAX_EVALUE` come first, by
+  descending bit score. The model's other hits follow in their own order.
+- **Labels** whose ids are GO ids or EC numbers. Each of the `MAX_HOMOLOGS` best homologs that
+  carries labels of the library votes for them with its bit score. Labels with at least
+  `LEAST_SHARE` of these bits come first, by descending share; the model's other hits follow. GO
+  terms and EC numbers are not propagated to their ancestors.
 
-`Hit.by` says which spoke: `HOMOLOGY`, the model, or `BOTH` where the model has the item among its
-own hits. Confidence was measured for hits of the model: what homology alone found has none.
+`Hit.by` records the source of a hit: `HOMOLOGY`, `MODEL`, or `BOTH` if the item is also among the
+model's hits. Confidence is measured for hits of the model; hits of homology alone have none.
 """
 
 from collections import defaultdict
@@ -32,21 +32,21 @@ from protclip_jax.retrieval.hit_items import hit_fields, shown_columns
 from protclip_jax.retrieval.index_folder import Index
 
 MAX_EVALUE = 1e-3
-"""MMseqs2's own limit; BLAST also writes hits by chance, up to an E-value of 10."""
+"""Default threshold of MMseqs2; BLAST also reports chance hits, up to an E-value of 10."""
 MAX_HOMOLOGS = 50
-"""Of a protein, those of the most bits."""
+"""Maximum number of homologs per protein; those with the highest bit scores are kept."""
 LEAST_SHARE = 0.5
-"""Of the bits, for a label that the relatives lend."""
+"""Minimum share of the bits for a label transferred from homologs."""
 HITS_HELP = (
     "hits of a sequence search of the input's proteins in those of --index, by MMseqs2 or BLAST "
     "(-outfmt 6): relatives lead, the model's hits follow, and `by` says which spoke"
 )
-"""Of the option `--hits`."""
+"""Help text of the option `--hits`."""
 _PRUNE_AT = 4 * MAX_HOMOLOGS
 
 
 class Homologs(NamedTuple):
-    """The relatives of one protein in an index of proteins, by falling bits."""
+    """The homologs of one protein in an index of proteins, by descending bit score."""
 
     rows: Int64[np.ndarray, " h"]
     alignments: Sequence[Alignment]
@@ -56,22 +56,23 @@ NONE = Homologs(np.zeros(0, np.int64), ())
 
 
 class Homology:
-    """A file of hits: of each protein asked, the relatives in an index of proteins."""
+    """The homologs of query proteins in an index of proteins, read from a file of hits."""
 
     def __init__(self, found: Mapping[str, Homologs], proteins: Index):
         self._found, self._proteins = found, proteins
         self._label_rows: dict[int, dict[str, int]] = {}
 
     def __len__(self) -> int:
-        """How many proteins have relatives."""
+        """Number of query proteins with homologs."""
         return len(self._found)
 
     @classmethod
     def read(cls, path: Path, proteins: Index) -> Self:
-        """The hits of a file to proteins of an index, by their ids or accessions.
+        """Reads hits to the proteins of an index, which are matched by id or accession.
 
         Raises:
-          UserError: the file is not of its form (`readers.hits`), or has no hit to the index.
+          UserError: the format of the file is invalid (`readers.hits`), or it has no hit to the
+            index.
         """
         rows_by_hash = _rows_by_hash(proteins)
         found: dict[str, dict[int, Alignment]] = defaultdict(dict)
@@ -81,7 +82,7 @@ class Homology:
                 continue
             own = found[hit.query]
             known = own.get(row)
-            # BLAST writes a line for each aligned stretch of a pair.
+            # BLAST writes one line per aligned segment of a pair.
             if known is None or hit.bits > known.bits:
                 own[row] = Alignment(hit.target, hit.identity, hit.evalue, hit.bits)
             if len(own) > _PRUNE_AT:
@@ -94,7 +95,7 @@ class Homology:
         return cls({query: _homologs(own) for query, own in found.items()}, proteins)
 
     def of(self, name: str) -> Homologs:
-        """The relatives of the protein of that id; `NONE` where the search found none."""
+        """The homologs of the protein with this id; `NONE` if the search found none."""
         return self._found.get(plain_accession(name), NONE)
 
     def combined(
@@ -107,12 +108,15 @@ class Homology:
         top: int,
         among: Int64[np.ndarray, " m"] | None = None,
     ) -> Answer:
-        """The model's answer to the protein of that id, with what homology says, by the rule
-        above.
+        """Combines the model's answer for a protein with homology, as the module describes.
 
         Args:
-          vector: the protein's, of the width of the index, for cosines.
-          among: the rows that may be found, ascending; None allows all.
+          answer: the model's answer.
+          name: id of the query protein.
+          index: the index that was searched.
+          vector: embedding of the protein, of the width of the index, for cosines.
+          top: maximum number of hits.
+          among: rows that may be found, ascending; None allows all.
         """
         homologs = self.of(name)
         if not len(homologs.rows):
@@ -127,7 +131,7 @@ class Homology:
         return _led(answer, lent[:top], index=index, vector=vector, top=top)
 
     def _labels(self, homologs: Homologs, library: Index) -> Iterator[tuple[int, Alignment]]:
-        """Rows of the labels that relatives lend, each with the alignment of its best carrier."""
+        """Yields the rows of transferred labels, each with the alignment of its best homolog."""
         label_rows = self._rows_of_labels(library)
         votes: dict[int, float] = defaultdict(float)
         carrier: dict[int, Alignment] = {}
@@ -145,7 +149,7 @@ class Homology:
                 yield label, carrier[label]
 
     def _rows_of_labels(self, library: Index) -> dict[str, int]:
-        """Row by id of a library's labels."""
+        """Maps the ids of a library's labels to rows; EC numbers lose the prefix `EC:`."""
         if id(library) not in self._label_rows:
             ids = library.items["id"].to_pylist()
             self._label_rows[id(library)] = {id.removeprefix("EC:"): i for i, id in enumerate(ids)}
@@ -153,7 +157,7 @@ class Homology:
 
 
 def _rows_by_hash(proteins: Index) -> dict[int, int]:
-    """Row by the hash of an item's id, without a database's prefix; the first of several."""
+    """Maps the hash of each id, without database prefix, to its first row."""
     rows: dict[int, int] = {}
     for row, value in enumerate(_id_hashes(proteins)):
         rows.setdefault(value, row)
@@ -166,7 +170,7 @@ def _id_hashes(proteins: Index) -> Iterator[int]:
 
 
 def _best(own: Mapping[int, Alignment]) -> list[tuple[int, Alignment]]:
-    """The relatives of the most bits, the lower row first among equals."""
+    """The homologs with the highest bit scores; ties go to the lower row."""
     return sorted(own.items(), key=lambda found: (-found[1].bits, found[0]))[:MAX_HOMOLOGS]
 
 
@@ -184,7 +188,7 @@ def _led(
     vector: Float32[np.ndarray, " d"],
     top: int,
 ) -> Answer:
-    """The answer with some items in front, whether the model has found them or not."""
+    """Moves items to the front of an answer, and adds those that the model did not find."""
     spoken = {hit.row: hit for hit in answer.hits}
     missing = [row for row, _ in lent if row not in spoken]
     spoken |= _unspoken(missing, index=index, vector=vector, mean=answer.mean)
@@ -202,7 +206,7 @@ def _led(
 def _unspoken(
     rows: Sequence[int], *, index: Index, vector: Float32[np.ndarray, " d"], mean: float
 ) -> dict[int, Hit]:
-    """Hits of items that the model did not find, by row."""
+    """Creates hits for items that the model did not find, by row."""
     if not rows:
         return {}
     shown = shown_columns(index.items)

@@ -1,17 +1,17 @@
 """An index on disk: a folder of vectors, items and a manifest, read through memory maps.
 
-    manifest.json          what the index is, which files belong to it, their sizes and SHA-256
-    vectors-K.npy          unit-norm float32 [n, d], a file for each time that items were added
-    items-K.arrow          their ids, names, …, in the same order
-    background-K.npy       vectors of a random sample, which margins are measured against
-    decoys-K.npy           vectors of shuffled proteins, where the checkpoint was not calibrated
-    entrapment-K.npy       vectors of unrelated proteins, where some were given
-    approximate-K.faiss    IVF-PQ over all vectors, where there are many
+    manifest.json          facts about the index, and its files with sizes and SHA-256
+    vectors-K.npy          unit-norm float32 [n, d], one file per addition
+    items-K.arrow          ids, names, …, of these vectors, in the same order
+    background-K.npy       vectors of a random sample, the reference of margins
+    decoys-K.npy           vectors of shuffled proteins, if the checkpoint was not calibrated
+    entrapment-K.npy       vectors of unrelated proteins, if some were given
+    approximate-K.faiss    IVF-PQ over all vectors of a large index
 
-No file is ever changed. Adding items writes new files and then replaces the manifest: an index is
-the old or the new one whatever happens, and a program that has the old one open goes on with it.
-Every file is compared with its SHA-256 before it is read, as FAISS and Arrow trust what they
-map.
+Files are immutable. Adding items writes new files and then replaces the manifest atomically, so an
+interruption leaves either the old or the new index, and programs that have the old one open keep
+working.
+The SHA-256 of every file is checked on opening, because FAISS and Arrow trust the data they map.
 """
 
 import contextlib
@@ -43,8 +43,11 @@ from protclip_jax.retrieval.vector_parts import VectorParts
 
 MANIFEST, FORMAT_VERSION = "manifest.json", 3
 READABLE = (1, 2, 3)
-"""Versions of the format. In version 1 proteins had no entry name, organism, taxon, existence,
-genes, EC numbers and GO ids; in version 2 no evidence codes."""
+"""Readable format versions.
+
+Version 1 has no entry name, organism, taxon, existence, genes, EC numbers and GO ids of proteins;
+version 2 has no evidence codes.
+"""
 MODALITIES = tuple(item_table.SCHEMAS)
 _FIX = "make it anew with `python -m protclip_jax.index`"
 _FIELDS = {
@@ -63,34 +66,34 @@ _FIELDS = {
 _WRITTEN = re.compile(
     r"((vectors|background|decoys|entrapment)-\d{6,}\.npy|items-\d{6,}\.arrow|approximate-\d{6,}\.faiss)(\.writing)?|manifest\.json\.writing"
 )
-"""Names of files that `PartWriter` and `publish` write, but for the manifest's own."""
+"""Matches names of files that `PartWriter` and `publish` write, except for the manifest."""
 
 JUDGES = ("decoys", "entrapment")
-"""What a manifest calls the files of vectors that nothing should find."""
+"""Manifest keys of the files with vectors that no query should find."""
 
 ROWS_A_BATCH = 1 << 13
-"""Of the items' files at least: every batch costs a little whenever an item is read."""
+"""Minimum rows per record batch in item files; every batch adds overhead when an item is read."""
 
 Block = tuple[Float32[np.ndarray, "m d"], list[Mapping]]
-"""Some vectors and the rows of their items."""
+"""Some vectors with the rows of their items."""
 
 
 class Named(Protocol):
-    """The part of `ProtCLIP` that says whether a file was made with it."""
+    """The part of `ProtCLIP` that identifies files made with it."""
 
     fingerprint: str
 
     def is_named_by(self, fingerprint: str) -> bool:
-        """Whether a fingerprint is this model's."""
+        """Whether a fingerprint identifies this model."""
 
 
 class Fingerprint(NamedTuple):
-    """In the place of a model of which only the fingerprint is known."""
+    """Replaces a model of which only the fingerprint is known."""
 
     fingerprint: str
 
     def is_named_by(self, fingerprint: str) -> bool:
-        """Whether the two are the same."""
+        """Whether the fingerprints are equal."""
         return fingerprint == self.fingerprint
 
 
@@ -98,10 +101,10 @@ class Index(NamedTuple):
     """An open index.
 
     Attributes:
-      manifest: as in `manifest.json`.
-      approximate: FAISS' index, None where search is exact.
-      decoys, entrapment: vectors of shuffled and of unrelated proteins; None where there are none.
-      calibration: as the checkpoint had it when the index was made; None where it had none.
+      manifest: the content of `manifest.json`.
+      approximate: the FAISS index; None if search is exact.
+      decoys, entrapment: vectors of shuffled and of unrelated proteins, or None.
+      calibration: the checkpoint's calibration when the index was made, or None.
     """
 
     folder: Path
@@ -129,8 +132,10 @@ class Index(NamedTuple):
         *,
         among: Int64[np.ndarray, " m"] | None = None,
     ) -> Neighbours:
-        """The k items nearest to each unit-norm query, best first; `among` some rows search is
-        exact."""
+        """Finds the k items nearest to each unit-norm query, best first.
+
+        Search is exact if `among` restricts it to some rows.
+        """
         if among is not None:
             return exact_neighbours_among(self.vectors, queries, min(k, len(among)), among)
         k = min(k, len(self))
@@ -141,11 +146,11 @@ class Index(NamedTuple):
 
 
 def open_index(folder: Path) -> Index:
-    """Opens an index; its vectors stay on disk until they are read.
+    """Opens an index and verifies its files; vectors are memory-mapped.
 
     Raises:
-      UserError: the folder is no index, is of another format, or one of its files is missing,
-        cut off or damaged.
+      UserError: the folder is not an index, its format version is unknown, or a file is missing,
+        truncated or damaged.
     """
     manifest = read_manifest(folder)
     for name, facts in manifest["files"].items():
@@ -212,10 +217,10 @@ def _calibration(folder: Path, manifest: Mapping) -> Calibration | None:
 
 
 def read_manifest(folder: Path) -> dict:
-    """The manifest of an index, its form checked.
+    """Reads and validates the manifest of an index.
 
     Raises:
-      UserError: there is none, it is damaged, or of a newer format.
+      UserError: there is no manifest, it is damaged, or its format version is unknown.
     """
     if not folder.is_dir():
         raise UserError(f"there is no index {folder}; {_FIX}.")
@@ -249,15 +254,14 @@ def read_manifest(folder: Path) -> dict:
 
 
 def _named(entries: Iterable[object], what: str) -> list[object]:
-    """What the entries of a manifest call a file of theirs; None where they call it nothing."""
+    """The file name under a key in each entry of a manifest; None if it has none."""
     return [entry.get(what) if isinstance(entry, Mapping) else None for entry in entries]
 
 
 def refuse_other_model(
     manifest: Mapping, model: Named, *, folder: Path, step: int | None = None
 ) -> None:
-    """Raises UserError where an index was made with another model: other parameters, words or
-    settings."""
+    """Raises UserError if an index was made with other parameters, vocabulary or settings."""
     if not model.is_named_by(manifest["checkpoint"]):
         made = f" at step {manifest['step']}" if manifest.get("step") is not None else ""
         asked = f" step {step}" if step is not None else ""
@@ -270,7 +274,7 @@ def refuse_other_model(
 
 
 def _check(path: Path, facts: Mapping) -> None:
-    """Raises UserError unless the file has the size and the SHA-256 of the manifest."""
+    """Raises UserError unless the file has the size and SHA-256 recorded in the manifest."""
     try:
         size = path.stat().st_size
         if size != facts["bytes"]:
@@ -292,8 +296,7 @@ def _check(path: Path, facts: Mapping) -> None:
 
 
 def open_vectors(path: Path) -> Float32[np.ndarray, "n d"]:
-    """The vectors of a file that this program wrote, mapped; raises ValueError for another
-    array."""
+    """Memory-maps a file of vectors; raises ValueError unless it holds rows of float32 vectors."""
     vectors = np.load(path, mmap_mode="r", allow_pickle=False)
     if (
         vectors.dtype != np.float32
@@ -306,8 +309,7 @@ def open_vectors(path: Path) -> Float32[np.ndarray, "n d"]:
 
 
 def open_items(path: Path, modality: str) -> pyarrow.Table:
-    """The items of a file of any version, mapped; raises ValueError where the columns are
-    others."""
+    """Memory-maps a file of items of any version; raises ValueError for unknown columns."""
     table = pyarrow.ipc.open_file(pyarrow.memory_map(str(path))).read_all()
     try:
         return item_table.completed(table, modality)
@@ -336,10 +338,10 @@ def _approximate(folder: Path, manifest: Mapping):
 
 
 class PartWriter:
-    """Writes vectors and items of a new part as they come; whole or not at all.
+    """Streams the files of a new part to disk; each is written completely or not at all.
 
     Args:
-      generation: distinguishes the files of this part from those that are there.
+      generation: number that distinguishes the files of this part from existing ones.
     """
 
     def __init__(self, folder: Path, *, generation: int, modality: str):
@@ -347,13 +349,16 @@ class PartWriter:
         self._schema = item_table.SCHEMAS[modality]
 
     def name(self, what: str) -> str:
-        """The name of one of the files of this generation: `vectors-000003.npy`."""
+        """The name of a file of this generation, such as `vectors-000003.npy`."""
         suffix = {"items": "arrow", "approximate": "faiss"}.get(what, "npy")
         return f"{what}-{self.generation:06}.{suffix}"
 
     def write(self, blocks: Iterable[Block], *, count: int, width: int) -> dict:
-        """The manifest's entry for the part, with `count` vectors of a width, in constant
-        memory."""
+        """Writes `count` vectors and their items in constant memory; returns the manifest entry.
+
+        Raises:
+          UserError: the blocks do not have `count` vectors.
+        """
         names = {what: self.name(what) for what in ("vectors", "items")}
         with contextlib.ExitStack() as stack:
             paths = {what: stack.enter_context(self._file(name)) for what, name in names.items()}
@@ -386,21 +391,20 @@ class PartWriter:
         return atomic_path(self.folder / name, partial=self.folder / f"{name}.writing")
 
     def write_array(self, what: str, array: np.ndarray) -> str:
-        """Writes a small array as .npy; returns its name."""
+        """Writes a small array as .npy; returns the file name."""
         with self._file(self.name(what)) as partial, open(partial, "wb") as file:
             np.save(file, array, allow_pickle=False)
         return self.name(what)
 
     def write_approximate(self, index) -> str:
-        """Writes a FAISS index; returns its name."""
+        """Writes a FAISS index; returns the file name."""
         with self._file(self.name("approximate")) as partial:
             load_faiss().write_index(index, str(partial))
         return self.name("approximate")
 
 
 def publish(folder: Path, manifest: Mapping) -> None:
-    """Replaces the manifest, with the sizes and SHA-256 of all files it names; then removes
-    files that nothing names."""
+    """Replaces the manifest, with the size and SHA-256 of each file; removes unreferenced files."""
     names = [part[what] for part in manifest["parts"] for what in ("vectors", "items")] + [
         manifest["background"]
     ]
@@ -422,8 +426,7 @@ def _facts(path: Path) -> dict:
 
 
 def unnamed_files(folder: Path, names: Iterable[str]) -> Iterator[Path]:
-    """Files of an index's kinds that are not among the names, left by an earlier generation or a
-    run that was killed."""
+    """Yields index files whose names are not in `names`: left by an earlier or interrupted run."""
     kept = set(names)
     yield from (
         path for path in folder.iterdir() if _WRITTEN.fullmatch(path.name) and path.name not in kept

@@ -1,4 +1,4 @@
-"""Making an index and adding to it: a new part, its background, and how all of it is searched."""
+"""Creates an index or adds to it: writes the part, background, decoys and approximate index."""
 
 import itertools
 import time
@@ -48,17 +48,16 @@ from protclip_jax.retrieval.vector_parts import VectorParts
 
 KINDS = ("auto", "exact", "approximate")
 ITEM_QUERIES, TEXT_QUERIES = 256, 128
-"""Items, and biotexts of items, that recall is measured with."""
+"""Numbers of items, and of biotexts of items, used as queries to measure recall."""
 LABELS_AT_ONCE = 1024
 _MAX_GROWTH = 2
-"""Lists that would be right for the vectors of a grown index, over those it has: beyond, it is
-trained anew."""
+"""Maximum ratio of `list_count` to the number of lists; a grown index above it is retrained."""
 
 Encode = Callable[[Sequence[str]], Float32[np.ndarray, "n d"]]
 
 
 class Addition(NamedTuple):
-    """New items of an index: how many, of what width, and the blocks they come in."""
+    """New items of an index: their count, embedding width and blocks."""
 
     count: int
     width: int
@@ -66,7 +65,7 @@ class Addition(NamedTuple):
 
 
 def cut(addition: Addition, dimensions: int) -> Addition:
-    """The items with the first dimensions of their embeddings."""
+    """Truncates the embeddings of new items to their first dimensions."""
     blocks = ((first_dimensions(vectors, dimensions), rows) for vectors, rows in addition.blocks)
     return Addition(addition.count, dimensions, blocks)
 
@@ -74,7 +73,7 @@ def cut(addition: Addition, dimensions: int) -> Addition:
 def protein_addition(
     source: Source | RecordSource, survey: Survey, parts: Sequence[Path], *, width: int
 ) -> Addition:
-    """Proteins that `embed_parts` has embedded."""
+    """Proteins embedded by `embed_parts`."""
     rows = _protein_rows(source, survey)
     loaded = (load_part(part, "projected") for part in parts)
     blocks = ((part.vectors, list(itertools.islice(rows, len(part.ids)))) for part in loaded)
@@ -82,8 +81,7 @@ def protein_addition(
 
 
 def added_hashes(source: Source | RecordSource, survey: Survey) -> UInt64[np.ndarray, " n"]:
-    """`hash64` of the id that each protein which can be used will have in an index, in the order
-    of the input."""
+    """`hash64` of the id that each usable protein will have in an index, in input order."""
     return np.fromiter((hash64(id) for id, _ in _usable(source, survey)), np.uint64)
 
 
@@ -102,8 +100,7 @@ def _protein_rows(source: Source | RecordSource, survey: Survey) -> Iterator[dic
 
 
 def label_addition(source: LabelSource, parts: Sequence[Path], *, width: int) -> Addition:
-    """Labels whose prompts `embed_parts` has embedded: the normalised mean of each label's
-    prompts."""
+    """Labels embedded by `embed_parts`, each as the normalised mean of its prompts."""
     labels = [label for label in source.labels() if label.prompts]
     names = UniqueIds(np.array([hash64(label.id) for label in labels], np.uint64))
     prompts = (vector for part in parts for vector in load_part(part, "projected").vectors)
@@ -143,19 +140,18 @@ def add(
     calibration: Calibration | None = None,
     tell: Callable[[str], None],
 ) -> dict:
-    """Writes the items into a folder as a new part of `previous`, or a new index; returns the
-    manifest.
+    """Writes items as a new part of `previous`, or as a new index; returns the manifest.
 
     Args:
       facts: `modality`, `checkpoint`, `step` and `encoding` of the manifest.
-      kind: one of `KINDS`; `auto` leaves an approximate index one.
-      target: recall@10 that an approximate index is to reach.
-      encode_texts: to measure recall with what is known of the items too; None where there is no
-        model.
-      encode_decoys: embeds the shuffled proteins; None keeps those of `previous`, if it has any.
-      unrelated: proteins to judge hits by beside the shuffled ones; those that the index holds are
-        left out, and without any those of `previous` stay.
-      calibration: of the checkpoint; without one, that of `previous` stays.
+      kind: one of `KINDS`; with `auto`, an approximate index stays approximate.
+      target: recall@10 that an approximate index has to reach.
+      encode_texts: embeds biotexts of items to measure recall with; None without a model.
+      encode_decoys: embeds decoys; None keeps those of `previous`.
+      unrelated: sequences of additional decoys; those in the index are excluded. If none remain,
+        those of `previous` are kept.
+      calibration: the checkpoint's calibration; None keeps that of `previous`.
+      tell: prints progress lines.
     """
     generation = previous.manifest["generation"] + 1 if previous else 0
     writer = PartWriter(folder, generation=generation, modality=facts["modality"])
@@ -198,7 +194,7 @@ def add(
         "background": background,
         "decoys": decoys,
         "entrapment": entrapment,
-        # The calibration may be older, and name the same checkpoint by its parameters alone.
+        # An older calibration may identify the same checkpoint by its parameters alone.
         "calibration": stored._replace(checkpoint=facts["checkpoint"]).as_json()
         if stored
         else None,
@@ -210,7 +206,7 @@ def add(
 
 
 def decoy_sequences(items: pyarrow.Table) -> list[str]:
-    """Shuffled proteins of the index, at most `DECOYS`; none where it does not hold sequences."""
+    """Shuffles up to `DECOYS` proteins of the index; [] if the index has no sequences."""
     if "sequence" not in items.column_names:
         return []
     rows = sample_rows(len(items), DECOYS, seed=3).tolist()
@@ -222,7 +218,7 @@ def decoy_sequences(items: pyarrow.Table) -> list[str]:
 def without_items(
     sequences: Sequence[str], items: pyarrow.Table, tell: Callable[[str], None]
 ) -> list[str]:
-    """The sequences that are not of the index; how many are is told."""
+    """The sequences that are not in the index; prints the number of those that are."""
     if not sequences or "sequence" not in items.column_names:
         return list(sequences)
     asked = pyarrow.array(list(sequences), pyarrow.string())
@@ -235,10 +231,9 @@ def without_items(
 def tuning_queries(
     vectors: VectorParts, items: pyarrow.Table, encode_texts: Encode | None
 ) -> dict[str, TuningQueries]:
-    """What recall is measured with: items without themselves, and biotexts of items that have some.
+    """Queries for measuring recall: items, which do not find themselves, and biotexts of items.
 
-    Texts lie elsewhere in the space than proteins, so that what suffices for the one may not for
-    the other.
+    Texts occupy another region of the space than proteins, so they may need more probes.
     """
     rows = sample_rows(len(vectors), ITEM_QUERIES)
     queries = {"items": TuningQueries(vectors.take(rows), rows)}
@@ -266,8 +261,7 @@ def _approximate(
     target: float,
     tell: Callable[[str], None],
 ) -> dict:
-    """Builds the approximate index, or adds to the previous one, and finds how many lists to
-    read."""
+    """Builds the approximate index, or adds to the previous one, and tunes the number of probes."""
     start = time.perf_counter()
     index = _grown(previous, vectors) or build_approximate(vectors)
     built = time.perf_counter()
@@ -296,15 +290,14 @@ def _approximate(
 
 
 def describe_point(point: RecallPoint) -> str:
-    """`8 lists: 0.953 (items), 0.941 (texts)`."""
+    """Formats a point of the recall curve: `8 lists: 0.953 (items), 0.941 (texts)`."""
     return f"{point.probes} lists: " + ", ".join(
         f"{value:.3f} ({name})" for name, value in point.recall.items()
     )
 
 
 def _grown(previous: Index | None, vectors: VectorParts):
-    """The previous approximate index with the new vectors, in memory; None where one must be
-    trained anew."""
+    """The previous approximate index plus the new vectors, in memory; None if it must retrain."""
     if previous is None or previous.approximate is None:
         return None
     if list_count(len(vectors)) > _MAX_GROWTH * previous.approximate.nlist:

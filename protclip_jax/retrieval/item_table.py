@@ -1,5 +1,4 @@
-"""What an index knows of its items besides their vectors: the columns of its Arrow files, and
-items as dictionaries."""
+"""Item metadata of an index: the schema of its Arrow files, and items as dictionaries."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -48,23 +47,26 @@ SCHEMAS = {
     ),
     "label": pyarrow.schema({"id": _TEXT, "name": _TEXT, "source": _TEXT, "prompts": _TEXTS}),
 }
-"""By what an index holds. A protein's `length` is 0 and its `sequence` '' where the input did
-not tell them; `evidence` has a text for each property and code, `function ECO:0000269`."""
+"""Arrow schemas by modality.
+
+A protein's `length` is 0 and its `sequence` '' if the input lacks them; `evidence` has one text per
+property and code, such as `function ECO:0000269`.
+"""
 ADDED = {
     2: ("entry_name", "organism", "taxon", "existence", "genes", "ec", "go"),
     3: ("evidence",),
 }
-"""By the version of an index, the columns of a protein that earlier ones lack."""
+"""Maps a format version to the columns of proteins that it added."""
 _UNKNOWN = {_TEXT: "", _NUMBER: 0, _TEXTS: []}
 LINE_LETTERS = 120
-"""Of a property's text in a list of hits."""
+"""Maximum length of a property's text in a list of hits, in characters."""
 
 
 def completed(table: pyarrow.Table, modality: str) -> pyarrow.Table:
-    """The items of a file of any version, with all columns; what an older one lacks is unknown.
+    """Adds the columns that an older format version lacks, filled with unknown values.
 
     Raises:
-      ValueError: the columns are those of no version.
+      ValueError: the columns do not match any version.
     """
     schema = SCHEMAS[modality]
     if table.schema.remove_metadata() == schema:
@@ -81,7 +83,7 @@ def completed(table: pyarrow.Table, modality: str) -> pyarrow.Table:
 
 
 def _older(schema: pyarrow.Schema) -> Iterator[list[str]]:
-    """The columns of a protein in each earlier version."""
+    """Yields the columns of proteins in each earlier version."""
     for version in ADDED:
         later = {name for added, names in ADDED.items() if added >= version for name in names}
         yield [name for name in schema.names if name not in later]
@@ -96,7 +98,7 @@ def protein_item(
     sequence: str = "",
     record: Record | None = None,
 ) -> dict:
-    """The row of a protein; a record adds its properties, features, organism and genes."""
+    """Builds the row of a protein; a record adds its properties, features, organism and genes."""
     item = {
         "id": id,
         "name": strip_evidence(record.name) if record else name,
@@ -117,7 +119,7 @@ def protein_item(
 
 
 def _identity(record: Record | None) -> dict:
-    """The columns of a row that name its protein and organism."""
+    """The columns with entry name, organism, genes, EC numbers, GO ids and evidence."""
     if record is None:
         added = [name for names in ADDED.values() for name in names]
         return {name: _UNKNOWN[SCHEMAS["protein"].field(name).type] for name in added}
@@ -129,7 +131,7 @@ def _identity(record: Record | None) -> dict:
 
 
 def item_record(item: Mapping) -> Record:
-    """A record of what an index keeps of a protein: texts without tags, no other names."""
+    """Converts a protein's row to a record, without evidence tags and alternative names."""
     return Record(
         item["id"],
         item["entry_name"],
@@ -146,7 +148,7 @@ def item_record(item: Mapping) -> Record:
 
 
 def first_line(text: str) -> str:
-    """The first sentence of a text, cut behind a word where it is longer than a line."""
+    """The first sentence of a text, truncated at a word boundary to at most `LINE_LETTERS`."""
     sentence = _SENTENCE_END.split(text, maxsplit=1)[0]
     if len(sentence) <= LINE_LETTERS:
         return sentence
@@ -154,41 +156,41 @@ def first_line(text: str) -> str:
 
 
 def label_item(id: str, *, name: str, source: str, prompts: Sequence[str]) -> dict:
-    """The row of a label."""
+    """Builds the row of a label."""
     return {"id": id, "name": name, "source": source, "prompts": list(prompts)}
 
 
 def item_at(items: pyarrow.Table, row: int) -> dict:
-    """One item, all columns."""
+    """The item in a row, with all columns."""
     return items.slice(row, 1).to_pylist()[0]
 
 
 def row_of(items: pyarrow.Table, id: str) -> int | None:
-    """The row of the item of that id, None where there is none."""
+    """The row of the item with this id, or None."""
     row = pyarrow.compute.index(items["id"], id).as_py()
     return None if row < 0 else row
 
 
 def id_hashes(items: pyarrow.Table) -> Iterator[int]:
-    """`hash64` of every id in the order of the rows."""
+    """Yields `hash64` of every id, in row order."""
     for chunk in items["id"].chunks:
         yield from map(hash64, chunk.to_pylist())
 
 
 def property_contents(item: Mapping) -> dict[str, str]:
-    """The properties of a protein's row that are known, in biotext order."""
+    """The known properties of a protein's row, in biotext order."""
     return {key: item[key] for key in ("name", "function", "location", "similarity") if item[key]}
 
 
 def item_biotext(item: Mapping) -> str:
-    """The biotext of a protein's row, as the records it came from have it."""
+    """The biotext of a protein's row, as in its source record."""
     return " ".join(
         f"{PREFIXES[key]}: {content}" for key, content in property_contents(item).items()
     )
 
 
 def record_batch(rows: Iterable[Mapping], schema: pyarrow.Schema) -> pyarrow.RecordBatch:
-    """Rows as Arrow; text that is no Unicode (lone surrogates) is replaced by question marks."""
+    """Converts rows to Arrow; lone surrogates, which are invalid Unicode, become question marks."""
     try:
         return pyarrow.RecordBatch.from_pylist(list(rows), schema=schema)
     except UnicodeEncodeError:

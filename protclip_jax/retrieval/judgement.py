@@ -1,4 +1,4 @@
-"""How sure the hits of an answer are: by a checkpoint's calibration, else by decoys."""
+"""Adds confidences from the calibration to hits, or else q-values from decoys."""
 
 import dataclasses
 
@@ -31,13 +31,14 @@ def judged(
     items: int,
     calibration: Calibration | None,
 ) -> Answer:
-    """The answer with the confidences of its hits; with q-values where no table applies and the
-    index has decoys: the larger one of shuffled and of unrelated proteins.
+    """Adds confidences to the hits, or q-values if no table applies and the index has decoys.
+
+    With both shuffled and unrelated proteins, a hit gets the larger of the two q-values.
 
     Args:
-      vector: the query's, of the width of the index.
-      items: of the index that could be found.
-      calibration: of the checkpoint; None where it has none.
+      vector: the query embedding, of the width of the index.
+      items: number of items searched.
+      calibration: the calibration to use, or None.
     """
     hits = answer.hits
     if calibration is not None:
@@ -57,7 +58,7 @@ def judged(
 
 def _confident(hit: Hit, query: Query, *, index: Index, calibration: Calibration) -> Hit:
     if index.manifest["modality"] == "label":
-        # What was measured is a protein that asks for one of many labels.
+        # Calibration measures protein queries against many labels.
         if query.kind == "text" or len(index) < FEWEST_LABELS:
             return hit
         prompts = item_table.item_at(index.items, hit.row)["prompts"]

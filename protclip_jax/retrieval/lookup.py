@@ -1,4 +1,4 @@
-"""Look-up of what somebody typed among the names of an index's items, before a model is asked."""
+"""Looks up typed text among the names of an index's items, without the model."""
 
 import re
 from collections.abc import Iterator
@@ -13,17 +13,17 @@ from data_pipelines.protanno.accession import uniprot_accession
 from data_pipelines.protanno.record import PREFIXES
 
 EXACT = ("id", "accession", "entry name", "gene", "EC number", "GO id")
-"""What an exact match may be by, in the order of the answer."""
+"""Kinds of names that can match exactly, in the order of the answer."""
 NAME = "name"
-"""What an item is found by whose name contains the text."""
+"""The kind of match for items whose name contains the text."""
 SHORTEST_PART = 3
-"""Letters of a text that names are searched for."""
+"""Minimum number of letters of a text to search for inside names."""
 _EC = re.compile(r"(?:EC[ :]?)?([1-7](?:\.(?:\d+|-)){1,3})", re.IGNORECASE)
 _GO = re.compile(r"GO:\d{7}", re.IGNORECASE)
 
 
 class Match(NamedTuple):
-    """An item's row, and by which of its names it was found."""
+    """The row of a matching item and the kind of name that matched."""
 
     row: int
     by: str
@@ -32,16 +32,15 @@ class Match(NamedTuple):
 def look_up(
     items: pyarrow.Table, typed: str, *, top: int, among: Int64[np.ndarray, " m"] | None = None
 ) -> list[Match]:
-    """The items that a text names, exact matches first, then names that contain it, in the order of
-    their rows.
+    """Finds items named by a text: exact matches, then names that contain it, each in row order.
 
-    Capitals do not matter. An EC number finds those below it, as `1.1` and `1.1.-.-` do `1.1.1.1`.
-    A text with a property's prefix, such as `FUNCTION:`, names nothing.
+    Matching ignores case. An EC number matches the numbers below it: `1.1` and `1.1.-.-` match
+    `1.1.1.1`. A text with a property's prefix, such as `FUNCTION:`, matches nothing.
 
     Args:
-      items: of an index.
-      top: the most matches of each kind, exact ones and names.
-      among: the rows that may be found; None allows all.
+      items: the items of an index.
+      top: maximum number of exact matches, and of matches inside names.
+      among: rows to search; None searches all.
     """
     typed = typed.strip()
     if not typed or any(typed.startswith(f"{prefix}:") for prefix in PREFIXES.values()):
@@ -68,7 +67,7 @@ def _allowed(count: int, among: np.ndarray | None) -> Bool[np.ndarray, " n"]:
 
 
 def _exact(items: pyarrow.Table, typed: str) -> Iterator[tuple[str, Bool[np.ndarray, " n"]]]:
-    """By each of `EXACT` that the items have, the rows that are called so."""
+    """Yields the matching rows for each kind of name in `EXACT` that the items have."""
     yield "id", _equal(items["id"], typed)
     if "entry_name" not in items.column_names:
         return
@@ -90,7 +89,7 @@ def _equal(column: pyarrow.ChunkedArray, typed: str) -> Bool[np.ndarray, " n"]:
 
 
 def _has(column: pyarrow.ChunkedArray, pattern: str) -> Bool[np.ndarray, " n"]:
-    """Whether one of the texts of each row fits a pattern."""
+    """Marks the rows in which one of the texts matches a pattern."""
     found, start = np.zeros(len(column), bool), 0
     for chunk in column.chunks:
         fits = pyarrow.compute.match_substring_regex(chunk.flatten(), pattern, ignore_case=True)

@@ -1,11 +1,10 @@
-"""Nearest neighbours by cosine among unit-norm vectors: exact, and approximate with exact
-re-ranking.
+"""Nearest neighbours of unit-norm vectors by cosine: exact, or approximate and re-ranked exactly.
 
-The approximate index is FAISS' IVF-PQ (Jégou et al. 2011, Product Quantization for Nearest Neighbor
-Search): vectors lie in lists by their nearest of some k-means centres, as residuals quantised to a
-byte for every few dimensions. A query reads the `probes` nearest lists; the best
-`CANDIDATES_PER_HIT`·k by the quantised scores are scored again with their full vectors, so that
-every score is exact and only membership is approximate.
+The approximate index is FAISS IVF-PQ (Jégou et al. 2011, Product Quantization for Nearest Neighbor
+Search). Each vector belongs to the list of its nearest k-means centre; its residual is quantised to
+one byte per few dimensions. A query reads the `probes` nearest lists. The best
+`CANDIDATES_PER_HIT`·k candidates by quantised score are re-ranked with their full vectors, so every
+score is exact and only membership in the result is approximate.
 """
 
 from collections.abc import Sequence
@@ -19,39 +18,42 @@ from protclip_jax.retrieval.faiss_library import load_faiss
 from protclip_jax.retrieval.vector_parts import BLOCK_ROWS, VectorParts
 
 EXACT_UP_TO = 200_000
-"""Vectors; above it an index is approximate unless asked otherwise. Exact search of so many
-takes tens of milliseconds."""
+"""Number of vectors above which an index is approximate by default.
+
+Exact search of this many vectors takes tens of milliseconds.
+"""
 FEWEST_FOR_APPROXIMATE = 5_000
-"""Below, product quantisation has too few vectors to learn from."""
+"""Minimum number of vectors for training product quantisation."""
 
 TRAINING_PER_LIST = 40
-"""FAISS wants at least 39 vectors for each k-means centre."""
+"""FAISS recommends at least 39 training vectors per k-means centre."""
 DIMENSIONS_PER_BYTE = 4
 PQ_TRAINING_PER_CENTRE, PQ_TRAINING_STEPS = 64, 10
 CANDIDATES_PER_HIT, FEWEST_CANDIDATES = 20, 200
 RECALL_AT = 10
 SAME_SCORE = 1e-5
-"""Cosines that differ by less are tied: float32 sums in another order."""
+"""Cosines that differ by less are ties: the order of float32 summation changes them this much."""
 
 
 class Neighbours(NamedTuple):
-    """The k best of each query, best first. Rows are −1 (and scores −inf) where fewer were
-    found."""
+    """The k nearest items of each query, best first; row −1 and score −inf if fewer were found."""
 
     scores: Float32[np.ndarray, "q k"]
     rows: Int64[np.ndarray, "q k"]
 
 
 class RecallPoint(NamedTuple):
-    """What reading so many lists finds of the true 10 nearest, for each kind of query."""
+    """Recall of the 10 nearest items when `probes` lists are read, for each kind of query."""
 
     probes: int
     recall: dict[str, float]
 
 
 class TuningQueries(NamedTuple):
-    """Queries to measure recall with: `own_rows` are the rows that they are themselves, which do
-    not count, or None."""
+    """Queries for measuring recall.
+
+    If the queries are items of the index, `own_rows` has their rows, which do not count as hits.
+    """
 
     vectors: Float32[np.ndarray, "q d"]
     own_rows: Int64[np.ndarray, " q"] | None
@@ -60,7 +62,7 @@ class TuningQueries(NamedTuple):
 def exact_neighbours(
     vectors: VectorParts, queries: Float32[np.ndarray, "q d"], k: int
 ) -> Neighbours:
-    """The k rows of highest cosine; ties go to the lower row."""
+    """Finds the k rows with the highest cosine; ties go to the lower row."""
     faiss = load_faiss(queries=len(queries))
     found = []
     for start, part in vectors.numbered_parts():
@@ -78,8 +80,10 @@ def exact_neighbours_among(
     k: int,
     among: Int64[np.ndarray, " m"],
 ) -> Neighbours:
-    """The k of the rows `among`, in ascending order, of highest cosine; reads `BLOCK_ROWS` of
-    them at a time."""
+    """Finds the k rows with the highest cosine among the rows `among`, which are ascending.
+
+    Reads `BLOCK_ROWS` vectors at a time.
+    """
     faiss = load_faiss(queries=len(queries))
     found = []
     for start in range(0, len(among), BLOCK_ROWS):
@@ -95,7 +99,7 @@ def exact_neighbours_among(
 def approximate_neighbours(
     index, vectors: VectorParts, queries: Float32[np.ndarray, "q d"], k: int, *, probes: int
 ) -> Neighbours:
-    """The k best of the candidates that the index proposes, by their exact cosines."""
+    """Ranks the candidates of the approximate index by exact cosine; returns the k best."""
     faiss = load_faiss(queries=len(queries))
     candidates = min(len(vectors), max(FEWEST_CANDIDATES, CANDIDATES_PER_HIT * k))
     _, rows = index.search(queries, candidates, params=faiss.SearchParametersIVF(nprobe=probes))
@@ -112,8 +116,7 @@ def _best(scores: np.ndarray, rows: np.ndarray, k: int) -> Neighbours:
 
 
 def list_count(count: int) -> int:
-    """How many lists for so many vectors: a power of two near 4·√n, and no more than the
-    training suffices for."""
+    """The number of lists for n vectors: a power of two near 4·√n, limited by the training size."""
     wanted = 1 << round(np.log2(4 * np.sqrt(count)))
     while wanted * TRAINING_PER_LIST > count:
         wanted //= 2
@@ -121,11 +124,12 @@ def list_count(count: int) -> int:
 
 
 def build_approximate(vectors: VectorParts, *, seed: int = 0):
-    """A FAISS IVF-PQ index over all rows, trained on a random sample of them; memory holds the
-    sample and the codes.
+    """Builds a FAISS IVF-PQ index over all rows, trained on a random sample of them.
+
+    Memory holds only the sample and the codes.
 
     Raises:
-      UserError: there are fewer than `FEWEST_FOR_APPROXIMATE`.
+      UserError: there are fewer than `FEWEST_FOR_APPROXIMATE` vectors.
     """
     if len(vectors) < FEWEST_FOR_APPROXIMATE:
         raise UserError(
@@ -135,20 +139,20 @@ def build_approximate(vectors: VectorParts, *, seed: int = 0):
         )
     faiss = load_faiss()
     lists = list_count(len(vectors))
-    # The smallest sub-vectors of at least DIMENSIONS_PER_BYTE dimensions into which d divides.
+    # Width of the sub-vectors: the smallest divisor of d that is at least DIMENSIONS_PER_BYTE.
     dimensions = next(
         size for size in range(DIMENSIONS_PER_BYTE, vectors.width + 1) if vectors.width % size == 0
     )
     index = faiss.index_factory(
         vectors.width, f"IVF{lists},PQ{vectors.width // dimensions}", faiss.METRIC_INNER_PRODUCT
     )
-    # Fewer than FAISS takes by default: as exact as with four times as many, since candidates are
-    # scored again.
+    # Fewer training vectors than the FAISS default. Four times as many give no better results,
+    # because candidates are re-ranked exactly.
     index.pq.cp.max_points_per_centroid = PQ_TRAINING_PER_CENTRE
     index.pq.cp.min_points_per_centroid = FEWEST_FOR_APPROXIMATE // index.pq.ksub
     index.pq.cp.niter = PQ_TRAINING_STEPS
-    # An order of the codes for comparing them by their bits, which search does not do; it takes
-    # most of the training.
+    # Polysemous training prepares codes for Hamming comparison, which search does not use, and
+    # takes most of the training time.
     index.do_polysemous_training = False
     rows = np.random.default_rng(seed).choice(
         len(vectors), min(len(vectors), lists * TRAINING_PER_LIST), replace=False
@@ -159,7 +163,7 @@ def build_approximate(vectors: VectorParts, *, seed: int = 0):
 
 
 def add_rows(index, vectors: VectorParts) -> None:
-    """Adds the rows that the index does not hold yet."""
+    """Adds the rows from `index.ntotal` on, which the index does not have yet."""
     load_faiss()
     for block in vectors.blocks(start=index.ntotal):
         index.add(np.ascontiguousarray(block))
@@ -173,11 +177,10 @@ def recall_curve(
     target: float,
     k: int = RECALL_AT,
 ) -> list[RecallPoint]:
-    """Recall@k of every kind of query at 1, 2, 4, … probes, up to the first that reaches the target
-    for all, or all lists.
+    """Measures recall@k of every kind of query at 1, 2, 4, … probes.
 
-    A neighbour that is found counts if its cosine reaches that of the k-th nearest: which of
-    several equal ones is found does not matter.
+    Stops when all kinds reach the target, or when all lists are read. A neighbour counts as found
+    if its cosine reaches that of the k-th nearest item, so ties are interchangeable.
     """
     exact = {
         name: others(exact_neighbours(vectors, some.vectors, k + 1), some, k)
@@ -203,7 +206,7 @@ def recall_curve(
 
 
 def others(found: Neighbours, queries: TuningQueries, k: int) -> Neighbours:
-    """The first k of k + 1 neighbours without the query itself."""
+    """The first k of k + 1 neighbours, excluding the query itself."""
     if queries.own_rows is None:
         return Neighbours(found.scores[:, :k], found.rows[:, :k])
     own = found.rows == queries.own_rows[:, None]
@@ -211,21 +214,21 @@ def others(found: Neighbours, queries: TuningQueries, k: int) -> Neighbours:
 
 
 def recall_at(found: Neighbours, exact: Neighbours) -> float:
-    """The share of the exact neighbours' places that are filled by items which are as near."""
+    """The fraction of the k exact neighbours that are matched by neighbours at least as near."""
     reached = found.scores >= exact.scores[:, -1:] - SAME_SCORE
     return float(reached.sum(axis=1).clip(max=exact.scores.shape[1]).mean() / exact.scores.shape[1])
 
 
 def sample_rows(count: int, size: int, *, seed: int = 1) -> Int64[np.ndarray, " m"]:
-    """Up to `size` different rows, in their order."""
+    """Draws up to `size` distinct rows, ascending."""
     return np.sort(np.random.default_rng(seed).choice(count, min(count, size), replace=False))
 
 
 def unit_rows(vectors: Sequence | np.ndarray) -> Float32[np.ndarray, "n d"]:
-    """Rows scaled to norm 1.
+    """Scales rows to norm 1.
 
     Raises:
-      UserError: a row has no direction: it is zero or not finite.
+      UserError: a row is zero or not finite.
     """
     vectors = np.asarray(vectors, np.float32)
     norms = np.linalg.norm(vectors, axis=1, keepdims=True)

@@ -1,5 +1,4 @@
-"""What is asked: texts or a protein, and how the two are told apart where people type either
-into one box."""
+"""Queries: texts or proteins, and how typed input is recognised as one or the other."""
 
 import re
 from typing import NamedTuple
@@ -8,25 +7,24 @@ from data_pipelines.inputs.protein_input import clean_protein
 from data_pipelines.protanno.record import PREFIXES
 
 SHORTEST_SEQUENCE = 20
-"""Letters without a blank that are taken for a protein; nearly all words are shorter."""
+"""Minimum number of letters recognised as a protein; nearly all English words are shorter."""
 _OF_WORDS = frozenset("bjouz")
-"""Letters of long names, as phosphoribosyltransferase, that sequences in lower case hardly have."""
+"""Letters common in long words (phosphoribosyltransferase) but rare in lower-case sequences."""
 SHORTEST_BLOCK = 10
-"""Of the blocks in which sequences are printed."""
+"""Minimum length of the blocks in which sequences are printed."""
 _LETTERS = re.compile(r"[A-Za-z*.\-]+")
 
 
 class Query(NamedTuple):
-    """A question.
+    """A query.
 
     Attributes:
-      name: what the answer is called by: an id, or the text itself.
+      name: identifies the query in the output: an id, or the text itself.
       kind: `text` or `protein`.
-      contents: the prompts of a text, whose embeddings are averaged; a protein's one sequence.
-      typed: a text as it was typed, which is looked up among the names of an index; '' where
-        nothing is to be looked up.
-      text: what the question says, for those who read the answers: a text as it was typed, or what
-        a FASTA header says behind the id.
+      contents: the prompts of a text, whose embeddings are averaged; or one protein sequence.
+      typed: the text as typed, to look up among the names of an index; '' to look up nothing.
+      text: description for readers of the answer: the text as typed, or the FASTA header after the
+        id.
     """
 
     name: str
@@ -37,26 +35,26 @@ class Query(NamedTuple):
 
 
 class Typed(NamedTuple):
-    """What somebody typed, as it was understood."""
+    """Typed input, recognised as a text or a protein."""
 
     kind: str
     """`text` or `protein`."""
     content: str
-    """The text, or the residues as they were typed, without a FASTA header."""
+    """The text, or the residues as typed, without a FASTA header."""
     name: str
-    """Of a FASTA header, else ''."""
+    """The id of a FASTA header, else ''."""
 
 
 def understand(typed: str) -> Typed:
-    """Tells a protein from a text: FASTA with one record, or nothing but amino-acid letters in
-    sequences' usual forms.
+    """Recognises typed input as a protein or a text.
 
-    These are one word of at least `SHORTEST_SEQUENCE` letters, without B, J, O, U and Z unless all
-    are capitals, or lines or blocks of capitals of at least `SHORTEST_BLOCK`, the last of which may
-    be shorter. Everything else is text; a shorter peptide is given as FASTA.
+    A protein is one FASTA record, or at least `SHORTEST_SEQUENCE` letters in one of two forms: a
+    single word, which may contain B, J, O, U and Z only if it is all upper case; or upper-case
+    lines or blocks of at least `SHORTEST_BLOCK` letters, of which the last may be shorter.
+    Everything else is text; shorter peptides have to be given as FASTA.
 
     Raises:
-      ValueError: the FASTA holds several records.
+      ValueError: the FASTA has several records.
     """
     typed = typed.strip()
     if typed.startswith(">"):
@@ -86,10 +84,10 @@ def _are_blocks(blocks: list[str]) -> bool:
 
 
 def phrased(text: str, asks_for: str = "name") -> str:
-    """A text as training texts begin: with the prefix of a property, `PROTEIN NAME:` unless
-    another is asked for, before what begins with none of the properties' prefixes.
+    """Adds the prefix of the property `asks_for` to a text that has no property prefix.
 
-    White space around it is removed.
+    Training texts begin with such a prefix; the default is `PROTEIN NAME:`. Surrounding white space
+    is removed.
     """
     text = text.strip()
     begins = any(text.startswith(f"{prefix}:") for prefix in PREFIXES.values())
@@ -97,10 +95,10 @@ def phrased(text: str, asks_for: str = "name") -> str:
 
 
 def protein_query(name: str, sequence: str) -> tuple[Query, dict[str, int]]:
-    """A query of a sequence as people write it, and what was changed in it.
+    """Cleans a sequence as typed; returns the query and counts of the changes made.
 
     Raises:
-      ValueError: it is no protein; the message says why.
+      ValueError: the sequence is not a protein; the message says why.
     """
     cleaned = clean_protein(sequence)
     return Query(

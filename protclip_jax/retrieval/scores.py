@@ -1,5 +1,4 @@
-"""What a similarity is measured against: a fixed sample of the index, and shuffled proteins that
-nothing should find."""
+"""References for similarities: a fixed sample of the index, and decoys (shuffled proteins)."""
 
 import heapq
 from collections.abc import Iterable, Sequence
@@ -9,11 +8,11 @@ from jaxtyping import Float, Float32, Int64
 
 BACKGROUND_ITEMS = 4096
 DECOYS = 2048
-"""Shuffled proteins of an index at most."""
+"""Maximum number of shuffled proteins of an index."""
 LEAST_TAIL = 20
-"""Decoys at least that tell how the share of decoys falls with the cosine."""
+"""Minimum number of decoys for estimating how their share decreases with the cosine."""
 SMALLEST_EXCESS = 1e-6
-"""Of cosines: where the highest decoys are all alike."""
+"""Minimum mean excess of the highest decoys, in cosine, in case they are all equal."""
 DEFINITION = (
     "confidence = the share of hits with such a cosine and margin that agreed with held-out "
     "questions in the trait beside it, "
@@ -25,7 +24,7 @@ DEFINITION = (
     "expect in a list of hits that is "
     "cut at this one or below"
 )
-"""For help texts."""
+"""Definitions for help texts."""
 UNCALIBRATED = (
     "How sure these hits are is not known: cosines alone do not say it. Measure it with `python "
     "-m eval --calibrate`."
@@ -36,8 +35,10 @@ NOT_MEASURED = (
 
 
 def background_rows(hashes: Iterable[int]) -> Int64[np.ndarray, " b"]:
-    """The rows of the lowest id hashes, in their order: the same items however an index was put
-    together."""
+    """The rows with the lowest id hashes, ascending.
+
+    The sample does not depend on the order in which items were added.
+    """
     lowest = heapq.nsmallest(BACKGROUND_ITEMS, ((value, row) for row, value in enumerate(hashes)))
     return np.sort(np.array([row for _, row in lowest], np.int64))
 
@@ -45,17 +46,16 @@ def background_rows(hashes: Iterable[int]) -> Int64[np.ndarray, " b"]:
 def cosines_with(
     queries: Float32[np.ndarray, "q d"], vectors: Float32[np.ndarray, "b d"]
 ) -> Float[np.ndarray, "q b"]:
-    """The cosines of unit-norm queries with unit-norm vectors, float64."""
-    # Query by query: a product of matrices wakes BLAS' threads, which takes longer than this where
-    # JAX keeps the cores busy.
+    """Computes cosines of unit-norm queries with unit-norm vectors; returns float64."""
+    # One query at a time: a matrix product would wake BLAS threads, which is slower while JAX keeps
+    # the cores busy.
     return np.array([vectors @ query for query in queries], np.float64).reshape(
         len(queries), len(vectors)
     )
 
 
 def shuffled(sequences: Sequence[str], *, seed: int = 0) -> list[str]:
-    """Each sequence with its residues in a random order: its composition and length without its
-    protein."""
+    """Shuffles the residues of each sequence, which preserves its length and composition."""
     rng = np.random.default_rng(seed)
     return ["".join(rng.permutation(list(sequence))) for sequence in sequences]
 
@@ -63,18 +63,18 @@ def shuffled(sequences: Sequence[str], *, seed: int = 0) -> list[str]:
 def q_values(
     hits: Float[np.ndarray, " k"], decoys: Float[np.ndarray, " d"], *, items: int
 ) -> Float[np.ndarray, " k"]:
-    """The q-value of each hit of a question, from the question's cosines: decoys that are expected
-    among the items over hits.
+    """Computes the q-value of each hit of a query from the cosines of hits and decoys.
 
-    A list that is cut at the j-th hit holds `items` · p(cosine of the j-th) false hits, where p is
-    the share of decoys at or above a cosine (`tail_shares`). The rate is that over j, and the
-    q-value the least rate of all cuts at the hit or below (Benjamini and Hochberg 1995). Where no
-    item is nearer than decoys, the best hit has q <= a with probability a.
+    A list cut at the j-th hit has an expected `items` · p(cosine of the j-th hit) false hits, where
+    p is the share of decoys at or above a cosine (`tail_shares`). The false discovery rate is that
+    number divided by j; the q-value is the minimum rate over all cuts at the hit or below it
+    (Benjamini and Hochberg 1995). If no item is nearer than decoys are, the best hit has q <= a
+    with probability a.
 
     Args:
-      hits: the best k of the items, the best first.
-      decoys: of shuffled proteins.
-      items: that could be found.
+      hits: cosines of the k best items, in descending order.
+      decoys: cosines of the decoys.
+      items: number of items searched.
     """
     rates = items * tail_shares(decoys, hits) / np.arange(1, len(hits) + 1)
     return np.minimum(1.0, np.minimum.accumulate(rates[::-1])[::-1])
@@ -83,11 +83,11 @@ def q_values(
 def tail_shares(
     decoys: Float[np.ndarray, " d"], cosines: Float[np.ndarray, " k"]
 ) -> Float[np.ndarray, " k"]:
-    """The share of decoys at or above each cosine.
+    """Estimates the share of decoys at or above each cosine.
 
-    It is counted up to the highest tenth of the decoys, with one more decoy than there are, so that
-    it is never 0. Beyond, it falls exponentially with the mean excess of that tenth: so few
-    decoys cannot be counted at the best of many items.
+    Below the highest tenth of the decoys, the share is counted, with one pseudo-count so that it is
+    never 0. Within that tenth and above it, the share decreases exponentially, with the tenth's
+    mean excess as the scale, because there are too few decoys to count at the best of many items.
     """
     ranked = np.sort(decoys)[::-1]
     tail = min(len(ranked) - 1, max(LEAST_TAIL, len(ranked) // 10))

@@ -1,4 +1,4 @@
-"""The proteins of an index that belong to some organisms."""
+"""Selects the proteins of an index by organism."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,16 +16,16 @@ SHOWN = 5
 def rows_of_taxa(
     items: pyarrow.Table, taxa: Sequence[str], *, folder: Path
 ) -> Int64[np.ndarray, " m"]:
-    """The rows of proteins of some organisms, ascending.
+    """The rows of all proteins of the given organisms, ascending.
 
     Args:
-      items: of an index of proteins.
-      taxa: each an id of NCBI's taxonomy, of that very organism and not of those below it, or how a
-        scientific name begins.
-      folder: the index, for messages.
+      items: the items of an index of proteins.
+      taxa: ids of the NCBI taxonomy, which do not include the taxa below them, or prefixes of
+        scientific names.
+      folder: the folder of the index, for messages.
 
     Raises:
-      UserError: there is no such protein.
+      UserError: a taxon has no protein in the index.
     """
     chosen = np.zeros(len(items), bool)
     for taxon in taxa:
@@ -49,7 +49,7 @@ def _is_of(items: pyarrow.Table, taxon: str) -> np.ndarray:
 
 
 def _known(items: pyarrow.Table) -> str:
-    """What to give instead."""
+    """Lists the most frequent organisms of the index, for messages."""
     counts = items.group_by(["organism", "taxon"]).aggregate([([], "count_all")])
     known = counts.filter(pyarrow.compute.not_equal(counts["organism"], "")).sort_by(
         [("count_all", "descending")]

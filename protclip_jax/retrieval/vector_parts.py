@@ -1,5 +1,4 @@
-"""The vectors of an index: unit-norm rows in several files, mapped into memory and read as one
-array."""
+"""The vectors of an index: memory-mapped files of unit-norm rows, read as one array."""
 
 from collections.abc import Iterator, Sequence
 
@@ -10,14 +9,14 @@ BLOCK_ROWS = 1 << 16
 
 
 class VectorParts:
-    """Rows of float32 vectors in parts [n_i, d], numbered through.
+    """Rows of float32 vectors in parts [n_i, d], numbered consecutively across parts.
 
     Attributes:
       parts: the arrays, usually memory maps.
     """
 
     def __init__(self, parts: Sequence[Float32[np.ndarray, "_ d"]]):
-        """Raises ValueError where the parts are not all of one width."""
+        """Raises ValueError if the parts differ in width."""
         self.parts = list(parts)
         if len(widths := sorted({part.shape[1] for part in self.parts})) > 1:
             raise ValueError(f"vectors of widths {' and '.join(map(str, widths))}")
@@ -32,7 +31,7 @@ class VectorParts:
         return self.parts[0].shape[1]
 
     def take(self, rows: Int64[np.ndarray, " m"]) -> Float32[np.ndarray, "m d"]:
-        """The vectors of some rows."""
+        """Copies the vectors of the given rows."""
         of_part = np.searchsorted(self._starts, rows, side="right") - 1
         taken = np.empty((len(rows), self.width), np.float32)
         for number in np.unique(of_part):
@@ -41,11 +40,11 @@ class VectorParts:
         return taken
 
     def blocks(self, *, start: int = 0) -> Iterator[Float32[np.ndarray, "m d"]]:
-        """All rows from `start` in their order, at most `BLOCK_ROWS` at a time."""
+        """Yields all rows from `start` on, in order, at most `BLOCK_ROWS` at a time."""
         for part, first in zip(self.parts, self._starts, strict=False):
             for row in range(max(0, start - int(first)), len(part), BLOCK_ROWS):
                 yield part[row : row + BLOCK_ROWS]
 
     def numbered_parts(self) -> Iterator[tuple[int, Float32[np.ndarray, "n d"]]]:
-        """Each part and the row that it begins with."""
+        """Yields the first row number of each part, and the part."""
         return zip(self._starts[:-1].tolist(), self.parts, strict=True)
