@@ -1,1 +1,1 @@
-"""Questions on the command line."""
+"""The search command."""

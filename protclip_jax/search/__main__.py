@@ -1,5 +1,4 @@
-"""`python -m protclip_jax.search`: proteins for a text or a protein from an index, and labels for
-a protein from libraries."""
+"""`python -m protclip_jax.search`: finds proteins in an index and labels in libraries."""
 
 import argparse
 import itertools
@@ -23,7 +22,7 @@ from protclip_jax.search.text_tables import print_tables
 
 
 def write(found: Iterator[Reply], engine: SearchEngine, options: argparse.Namespace) -> None:
-    """The answers in the form that the output's name tells; without one as tables."""
+    """Writes the answers in the format of the output's suffix, or prints them as tables."""
     least = options.min_confidence
     if options.output is None:
         print_tables(found, least)
@@ -36,15 +35,15 @@ def write(found: Iterator[Reply], engine: SearchEngine, options: argparse.Namesp
 
 @command
 def main(arguments: Sequence[str] | None = None) -> int | None:
-    """Answers every question."""
+    """Answers all queries of the command line."""
     options = parse_arguments(arguments)
     check(options)
     split_cpu(options.cpu_devices or (None if options.input else 1))
     queries = read_queries(options)
-    # What is wrong with the first question is told before the model takes its time to load.
+    # Report errors in the first query before the slow loading of the model.
     queries = itertools.chain([next(queries)], queries)
     with warnings_as_sentences():
-        # Told of each question already.
+        # `replies` reports unknown words for each query.
         warnings.filterwarnings("ignore", message=UNKNOWN_WORDS)
         engine = SearchEngine.load(
             options.checkpoint,
@@ -59,8 +58,8 @@ def main(arguments: Sequence[str] | None = None) -> int | None:
             found = replies(engine, queries, top=options.top, taxa=options.taxon)
             write(found, engine, options)
         except BrokenPipeError:
-            # Whoever reads it, as `head`, has enough; Python would complain again when it flushes
-            # stdout at its end.
+            # The reader, such as `head`, has closed the pipe. Replace stdout, or Python would raise
+            # again when it flushes stdout at exit.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 128 + signal.SIGPIPE
     if options.output and options.output != "-":

@@ -20,7 +20,7 @@ OUTPUTS = (".tsv", ".csv", ".json", ".fasta")
 
 
 def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """The command line; argparse itself ends with code 2 on what it does not understand."""
+    """Parses the command line; argparse exits with code 2 on invalid arguments."""
     parser = argparse.ArgumentParser(
         prog="python -m protclip_jax.search",
         description="Finds the proteins of an index nearest to a text or a protein, or the labels "
@@ -114,7 +114,7 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def check(options: argparse.Namespace) -> None:
-    """Raises UserError for options that cannot be, or that do not go together."""
+    """Raises UserError for invalid or conflicting options."""
     if options.top < 1:
         raise UserError(f"--top={options.top} must be at least 1.")
     check_least(options.min_confidence, "--min_confidence")

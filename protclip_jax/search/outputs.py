@@ -1,4 +1,4 @@
-"""Answers as files for programs: TSV and CSV, JSON, and the proteins found as FASTA."""
+"""Machine-readable output: answers as TSV, CSV or JSON, and the proteins found as FASTA."""
 
 import contextlib
 import json
@@ -36,25 +36,25 @@ FACTS = (
     "function",
     "location",
 )
-"""What a hit tells of its item; labels have an id, a name and a source only."""
+"""Fields of a hit that describe its item; labels have only an id, a name and a source."""
 NUMBERS = ("cosine", "margin", "confidence", "low", "base_rate", "trait", "q")
-"""What says how near and how sure a hit is; a look-up's has none of them."""
+"""Columns for the similarity and confidence of a hit; empty for look-ups."""
 COLUMNS = (
     *("query", "question", "aspect", "by", "rank", *FACTS, "evidence"),
     *(*NUMBERS, "homolog", "identity", "evalue"),
 )
 LINE = 60
-"""Residues of a line of FASTA, as UniProt has it."""
+"""Residues per line of FASTA, as in UniProt."""
 
 Write = Callable[[TextIO, Iterator[Reply]], None]
 
 
 def writer_of(output: str, *, least: float, proteins: Index | None) -> Write:
-    """What writes the output of that name, TSV where it is `-`.
+    """Selects the writer by the suffix of the output; `-` is TSV.
 
     Args:
-      least: confidence below which an answer counts as none.
-      proteins: the index, for FASTA.
+      least: minimum confidence of a confident answer.
+      proteins: the index of proteins, for FASTA.
     """
     suffix = Path(output).suffix
     if suffix == ".json":
@@ -67,7 +67,7 @@ def writer_of(output: str, *, least: float, proteins: Index | None) -> Write:
 
 @contextlib.contextmanager
 def opened_output(output: str) -> Iterator[TextIO]:
-    """Stdout for `-`, else the file, which is there whole or not at all."""
+    """Opens stdout for `-`, else a new file, which is written completely or not at all."""
     if output == "-":
         yield sys.stdout
         return
@@ -76,8 +76,10 @@ def opened_output(output: str) -> Iterator[TextIO]:
 
 
 def write_table(file: TextIO, found: Iterator[Reply], least: float, *, delimiter: str) -> None:
-    """A line a hit, under a header; what a hit does not have stays empty. How many answers are
-    not sure is told on stderr."""
+    """Writes a header and one line per hit, with empty cells for missing values.
+
+    Reports the number of answers without confidence on stderr.
+    """
     table = TableWriter(file, delimiter=delimiter)
     table.writerow(COLUMNS)
     for query, aspect, answer in with_summary(found, least):
@@ -90,14 +92,14 @@ def write_table(file: TextIO, found: Iterator[Reply], least: float, *, delimiter
 
 
 def _numbers(hit: Hit) -> tuple[str, ...]:
-    """The cells of `NUMBERS`."""
+    """Formats the cells of `NUMBERS`."""
     if hit.cosine is None:
         return ("",) * len(NUMBERS)
     return (f"{hit.cosine:.6f}", f"{hit.margin:.6f}", *sureness_cells(hit))
 
 
 def write_json(file: TextIO, found: Iterator[Reply], least: float) -> None:
-    """A list with an object for each question and aspect, written as they are answered."""
+    """Writes a list with one object per query and aspect, in a stream."""
     file.write("[")
     for position, (query, aspect, answer) in enumerate(found):
         entry = {
@@ -117,11 +119,10 @@ def write_json(file: TextIO, found: Iterator[Reply], least: float) -> None:
 
 
 def write_fasta(file: TextIO, found: Iterator[Reply], proteins: Index) -> None:
-    """The proteins found for any question, each once, in the order in which they are found, with
-    headers as UniProt has them.
+    """Writes the proteins found for all queries, each once, with headers like those of UniProt.
 
     Raises:
-      UserError: the index does not hold the sequence of one of them.
+      UserError: the index lacks the sequence of a protein.
     """
     written: set[int] = set()
     for _, aspect, answer in found:
@@ -132,7 +133,7 @@ def write_fasta(file: TextIO, found: Iterator[Reply], proteins: Index) -> None:
 
 
 def fasta_record(item: dict, proteins: Index) -> str:
-    """A protein of an index as FASTA; raises UserError where the index lacks its sequence."""
+    """Formats a protein of an index as FASTA; raises UserError if the index lacks its sequence."""
     if not item["sequence"]:
         raise UserError(
             f"the index {proteins.folder} does not hold the sequence of {item['id']}; write *.tsv, "

@@ -1,4 +1,4 @@
-"""The questions of the search command, from its options or a file."""
+"""Reads the queries of the search command from its options or a file."""
 
 import argparse
 import dataclasses
@@ -16,10 +16,10 @@ from protclip_jax.retrieval.query import Query, phrased, protein_query
 
 
 def read_queries(options: argparse.Namespace) -> Iterator[Query]:
-    """The questions, one after the other; what cannot be used is told on stderr.
+    """Yields the queries; reports unusable ones of a file on stderr.
 
     Raises:
-      UserError: a question on the command line cannot be used, or no question of a file.
+      UserError: a query on the command line is unusable, or all queries of a file are.
     """
     if not options.input:
         refuse_unread(options, ("format", "modality", "column", "id_column"), owner="--input")
@@ -46,7 +46,7 @@ def read_queries(options: argparse.Namespace) -> Iterator[Query]:
 
 
 def phrased_all(prompts: Sequence[str], options: argparse.Namespace) -> tuple[str, ...]:
-    """The prompts as they are asked."""
+    """Adds missing property prefixes to prompts (`phrased`), unless `--verbatim` is set."""
     return tuple(prompts if options.verbatim else map(phrased, prompts))
 
 
@@ -87,7 +87,7 @@ def _queries_of(source: Source, options: argparse.Namespace) -> Iterator[Query]:
 
 
 def _shown(source: Source, options: argparse.Namespace) -> Iterator[Prepared]:
-    """The items of a file, with progress on stderr unless answers are printed between."""
+    """Yields the items of a file, with progress on stderr unless tables are printed to stdout."""
     if options.output is None:
         return source.prepared()
     return reading_progress(

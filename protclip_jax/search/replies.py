@@ -1,5 +1,4 @@
-"""The answers to many questions, one aspect after the other: proteins, and each library of
-labels."""
+"""Answers many queries, each for every aspect: proteins, and each library of labels."""
 
 import dataclasses
 import functools
@@ -19,7 +18,7 @@ from protclip_jax.retrieval.taxa import rows_of_taxa
 
 
 class Reply(NamedTuple):
-    """What one aspect (`SearchEngine.aspects`) says of a question."""
+    """The answer to a query from one aspect (`SearchEngine.aspects`)."""
 
     query: Query
     aspect: str
@@ -29,14 +28,17 @@ class Reply(NamedTuple):
 def replies(
     engine: SearchEngine, queries: Iterator[Query], *, top: int, taxa: Sequence[str] | None = None
 ) -> Iterator[Reply]:
-    """The replies to each question, in the order of the questions; proteins of some organisms only
-    where `taxa` name them.
+    """Yields the replies to all queries, in their order.
 
-    A question whose words the model does not know is answered by look-up alone, or left out
-    where nothing is called so.
+    A query without any word of the model's vocabulary is only looked up, and skipped if the look-up
+    finds nothing.
+
+    Args:
+      top: maximum number of hits per aspect.
+      taxa: restricts the proteins to these organisms (`rows_of_taxa`).
 
     Raises:
-      UserError: no question can be asked.
+      UserError: no query can be answered.
     """
     among = dict.fromkeys(engine.aspects)
     if taxa:
@@ -81,7 +83,7 @@ def _replies_to(
 
 
 def _is_readable(engine: SearchEngine, query: Query, matches: Mapping[str, Sequence[Hit]]) -> bool:
-    """Whether the vocabulary has any word of a question; what it lacks is told on stderr."""
+    """Whether the vocabulary has any word of a query; prints the unknown words to stderr."""
     if query.kind == "protein":
         return True
     try:
@@ -96,7 +98,7 @@ def _is_readable(engine: SearchEngine, query: Query, matches: Mapping[str, Seque
 
 
 def with_summary(found: Iterable[Reply], least: float) -> Iterator[Reply]:
-    """The replies; behind the last one, how many are not sure is told on stderr."""
+    """Passes the replies on; after the last, prints to stderr how many are not confident."""
     unsure, unknown = Counter(), {}
     for reply in found:
         sure = is_confident(reply.answer, least)

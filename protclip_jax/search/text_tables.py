@@ -1,4 +1,4 @@
-"""Answers as tables for people, on a terminal."""
+"""Prints answers as tables for a terminal."""
 
 import sys
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ ALIGNED_RIGHT = ("rank", "length", "cosine", "confidence", "q")
 
 
 def print_tables(found: Iterator[Reply], least: float) -> None:
-    """A table for each question and aspect on stdout."""
+    """Prints a table for each query and aspect to stdout."""
     try:
         from rich.console import Console
         from rich.table import Table
@@ -44,7 +44,7 @@ def print_tables(found: Iterator[Reply], least: float) -> None:
                 *spoke,
                 *numbers,
             )
-            # Text, as brackets in a name are no markup.
+            # `Text`, because rich would read brackets in a string as markup.
             table.add_row(*map(Text, cells))
         console.print(table)
         if answer.hits:
@@ -52,24 +52,24 @@ def print_tables(found: Iterator[Reply], least: float) -> None:
 
 
 def named(hit: Hit) -> str:
-    """The id, and below it the entry name that it does not hold itself."""
+    """The id, and on a second line the entry name unless the id contains it."""
     own = [hit.entry_name] if hit.entry_name and hit.entry_name not in hit.id else []
     return "\n".join(map(one_line, [hit.id, *own]))
 
 
 def said_by(hit: Hit) -> str:
-    """Who found the hit; of homology, with the identity of the alignment."""
+    """The source of the hit; for homology, with the identity of the alignment."""
     return f"{hit.by}, {hit.alignment.identity:.0%}" if hit.alignment else hit.by
 
 
 def sureness(hit: Hit) -> str:
-    """The confidence with its trait, or the q-value; '' where neither is known."""
+    """The confidence with its trait, or the q-value; '' if both are unknown."""
     if hit.confidence:
         return f"{hit.confidence.share:.2f} {hit.confidence.trait}"
     return "" if hit.q_value is None else f"{hit.q_value:.2g}"
 
 
 def described(hit: Hit) -> str:
-    """The name, and below it a line of what the item does and where."""
+    """The name, and on a second line the function and location."""
     about = " · ".join(filter(None, (hit.function, hit.location)))
     return "\n".join(map(one_line, filter(None, (hit.name, about))))
