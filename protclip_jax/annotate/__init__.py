@@ -1,2 +1,1 @@
-"""A whole proteome: the nearest described proteins and labels of each protein, with how sure
-they are."""
+"""Annotates a proteome with the nearest described proteins and labels, and their confidence."""

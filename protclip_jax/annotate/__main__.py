@@ -1,8 +1,7 @@
-"""`python -m protclip_jax.annotate`: the nearest described proteins and labels of every protein of
-a file, as TSV, and a page that sums them up.
+"""`python -m protclip_jax.annotate`: annotates every protein of a file as TSV, with a summary page.
 
-Proteins are embedded as `python -m protclip_jax.embed` does it, in parts that a run leaves behind
-when it is stopped and the same command goes on with.
+Proteins are embedded in parts, as by `python -m protclip_jax.embed`. If a run is interrupted, the
+same command resumes with the parts that are done.
 """
 
 import argparse
@@ -52,7 +51,7 @@ Rows = Int64[np.ndarray, " m"] | None
 
 
 def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """The command line; argparse itself ends with code 2 on what it does not understand."""
+    """Parses the command line; argparse exits with code 2 on invalid arguments."""
     parser = argparse.ArgumentParser(
         prog="python -m protclip_jax.annotate",
         description="Finds the nearest described proteins, and the labels of each library, for "
@@ -136,7 +135,7 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def check(options: argparse.Namespace) -> None:
-    """Raises UserError for values that cannot be."""
+    """Raises UserError for invalid or conflicting options."""
     check_least(options.min_confidence, "--min_confidence")
     if options.top < 1:
         raise UserError(f"--top={options.top} must be at least 1.")
@@ -149,8 +148,7 @@ def check(options: argparse.Namespace) -> None:
 
 
 def origin(options: argparse.Namespace, engine: SearchEngine) -> dict[str, str]:
-    """What the lines come from: checkpoint, calibration, indexes, hits and versions, by what
-    identifies each."""
+    """Identifies the checkpoint, calibration, indexes, hits and versions behind the result."""
     opened = engine.aspects.values()
     facts = {"checkpoint": engine.model.fingerprint, "calibration": _digest_of(engine.calibration)}
     facts |= {index.folder.name: _digest(index.folder) for index in opened}
@@ -160,13 +158,13 @@ def origin(options: argparse.Namespace, engine: SearchEngine) -> dict[str, str]:
 
 
 def asked(options: argparse.Namespace) -> dict:
-    """What is asked, beside the origin of the lines."""
+    """The options that determine the result, in addition to its origin."""
     name = Path(options.input).name
     return {"input": name, "top": options.top, "min_confidence": options.min_confidence}
 
 
 def provenance(options: argparse.Namespace, engine: SearchEngine) -> str:
-    """One line on what the file was made with: the origin of its lines, and options."""
+    """Formats the origin of the result and the options as one comment line."""
     facts = origin(options, engine) | {
         "top": str(options.top),
         "min_confidence": f"{options.min_confidence:g}",
@@ -176,8 +174,10 @@ def provenance(options: argparse.Namespace, engine: SearchEngine) -> str:
 
 
 def _digest_of(calibration: Calibration | None) -> str:
-    """The first digits of a SHA-256 of a checkpoint's tables; `none` without them: an index's
-    own are in its manifest."""
+    """The first digits of the SHA-256 of the checkpoint's calibration, or `none`.
+
+    The calibration of an index is covered by the digest of its manifest.
+    """
     return (
         hashlib.sha256(to_text(calibration, {}).encode()).hexdigest()[:16]
         if calibration
@@ -186,13 +186,15 @@ def _digest_of(calibration: Calibration | None) -> str:
 
 
 def _digest(path: Path) -> str:
-    """The SHA-256 of an index's manifest, which names all its files by theirs, or of a file of
-    labels."""
+    """The first digits of the SHA-256 of a file, or of an index's manifest.
+
+    The manifest contains the SHA-256 of all other files of the index.
+    """
     return file_sha256(path / MANIFEST if path.is_dir() else path)[:16]
 
 
 def outputs_of(output: Path) -> list[Path]:
-    """The files that are written: the table, and for a page that too, last."""
+    """The files to write: the table, then the page if one is requested."""
     table = output.with_suffix(".tsv")
     return [table] if output == table else [table, output]
 
@@ -200,7 +202,7 @@ def outputs_of(output: Path) -> list[Path]:
 def write_table(
     path: Path, lines: Iterator[Sequence[str]], *, provenance: str, summary: Summary
 ) -> None:
-    """Writes the provenance, the header and all lines, which the summary counts."""
+    """Writes the provenance, the header and all lines, and adds the lines to the summary."""
     with open(path, "w", encoding="utf-8", newline="") as file:
         print(provenance, file=file)
         table = TableWriter(file)
@@ -213,7 +215,7 @@ def write_table(
 def lines_of(
     engine: SearchEngine, parts: Sequence[Path], options: argparse.Namespace
 ) -> Iterator[tuple[str, ...]]:
-    """The lines of all parts; raises UserError as `described_rows`."""
+    """Yields the lines of all parts; raises UserError like `described_rows`."""
     described = described_of(engine)
     for part in progress(parts, description="annotate", unit="parts"):
         found = load_part(part, "projected")
@@ -223,16 +225,16 @@ def lines_of(
 
 
 def described_of(engine: SearchEngine) -> Rows:
-    """The rows of proteins that may be found (`described_rows`)."""
+    """The rows of proteins to search (`described_rows`)."""
     proteins = engine.proteins
     return described_rows(proteins.items, folder=proteins.folder) if proteins else None
 
 
 def load_engine(options: argparse.Namespace) -> SearchEngine:
-    """The checkpoint and what it is asked of, with warnings as sentences.
+    """Loads the checkpoint and the indexes; prints warnings as plain sentences.
 
     Raises:
-      UserError: as `SearchEngine.load` and `described_rows`.
+      UserError: see `SearchEngine.load` and `described_rows`.
     """
     with warnings_as_sentences():
         engine = SearchEngine.load(
@@ -251,7 +253,7 @@ def load_engine(options: argparse.Namespace) -> SearchEngine:
 def finish(
     options: argparse.Namespace, engine: SearchEngine, parts: Sequence[Path], folder: Path
 ) -> None:
-    """Writes the table and, where one is asked for, the page, each whole or not at all."""
+    """Writes the table and the requested page, each completely or not at all."""
     outputs = outputs_of(options.output)
     begin_finishing(folder, outputs)
     told, summary = provenance(options, engine), Summary(options.min_confidence)
@@ -267,7 +269,7 @@ def finish(
 
 @command
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Surveys the input, embeds it part by part, and writes what is found for it."""
+    """Surveys the input, embeds it part by part, and writes the annotation."""
     options = parse_arguments(arguments)
     check(options)
     split_cpu(options.cpu_devices)

@@ -1,4 +1,4 @@
-"""Figures of an annotation's page."""
+"""Figures of the annotation page."""
 
 from collections.abc import Sequence
 
@@ -12,15 +12,15 @@ from protclip_jax.annotate.summary import Summary
 COMMONEST = 12
 LONGEST_NAME = 48
 MARGIN = 0.02
-"""Beside the cosines of a histogram, which may all be alike."""
+"""Margin on both sides of a histogram of cosines, which may all be equal."""
 FEWEST_BARS = 4
-"""That a panel has room for: a single bar is no wall."""
+"""Minimum number of bars that a panel has room for, so that a single bar does not fill it."""
 _COLOURS = {SURE[True]: GREEN, SURE[None]: BLUE, SURE[False]: GREY}
 _WORDS = {SURE[True]: "sure", SURE[None]: "not known", SURE[False]: "not sure enough"}
 
 
 def outcomes(summary: Summary) -> Figure:
-    """A bar for each aspect: of how many proteins the best hit is sure."""
+    """Draws a bar for each aspect: numbers of proteins by confidence of the best hit."""
     aspects = list(summary.outcomes)[::-1]
     places = np.arange(len(aspects))
     figure = Figure(figsize=(7.5, 1.2 + 0.4 * len(aspects)), layout="constrained")
@@ -39,8 +39,7 @@ def outcomes(summary: Summary) -> Figure:
 
 
 def sureness(summary: Summary) -> Figure:
-    """A histogram for each aspect: confidence of the best hits, or where none was measured their
-    cosines."""
+    """Draws a histogram for each aspect: confidences of the best hits, or cosines without them."""
     aspects = list(summary.outcomes)
     figure, axes = _panels(len(aspects), height=2.2)
     for aspect, axis in zip(aspects, axes, strict=True):
@@ -59,7 +58,7 @@ def sureness(summary: Summary) -> Figure:
 
 
 def commonest(summary: Summary) -> Figure:
-    """Bars for each aspect: the organisms and labels that are found for most proteins."""
+    """Draws bars for each aspect: the organisms and labels found for the most proteins."""
     aspects = [aspect for aspect, named in summary.named.items() if _listed(named)]
     figure, axes = _panels(len(aspects), height=2.6)
     for aspect, axis in zip(aspects, axes, strict=True):
@@ -79,13 +78,13 @@ def _listed(named) -> list[tuple[str, int]]:
 
 
 def _short(name: str) -> str:
-    # Dollar signs would begin formulas.
+    # Matplotlib would render text between dollar signs as a formula.
     name = name.replace("$", r"\$")
     return name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME].rstrip()} …"
 
 
 def _panels(count: int, *, height: float) -> tuple[Figure, Sequence]:
-    """A column of panels."""
+    """Creates a column of panels."""
     figure = Figure(figsize=(7.5, height * max(count, 1)), layout="constrained")
     return figure, figure.subplots(max(count, 1), 1, squeeze=False)[:count, 0]
 

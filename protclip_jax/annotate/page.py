@@ -1,5 +1,4 @@
-"""The page that sums up an annotation: one HTML file with its figures inside, which loads
-nothing."""
+"""Renders the summary page of an annotation: one self-contained HTML file with figures."""
 
 import base64
 import io
@@ -44,11 +43,11 @@ _CAPTIONS = (
 
 
 def html_page(summary: Summary, *, provenance: str, table: str) -> str:
-    """The page.
+    """Renders the page.
 
     Args:
-      provenance: one line on what the annotation was made with.
-      table: the name of the TSV that holds all lines.
+      provenance: one line that identifies the checkpoint, indexes and options.
+      table: file name of the TSV with all lines.
     """
     sections = [
         f"<h1>Annotation of {summary.proteins:,} proteins</h1>",
@@ -79,7 +78,7 @@ def _head() -> list[str]:
 
 
 def _counts(summary: Summary) -> str:
-    """A row for each aspect: outcomes, and who found the best hits."""
+    """Renders a table row for each aspect: outcomes, and sources of the best hits."""
     header = ("aspect", "proteins", "sure", "not known", "not sure enough")
     header = (*header, "found by the model", "by homology", "by both")
     rows = []
@@ -106,7 +105,7 @@ def _table(
 
 
 def _figure(figure: Figure, caption: str) -> str:
-    """A figure inside the page."""
+    """Embeds a figure in the page."""
     picture = io.BytesIO()
     figure.savefig(picture, dpi=DPI, format="png")
     data = base64.b64encode(picture.getvalue()).decode("ascii")

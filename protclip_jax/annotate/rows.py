@@ -1,4 +1,4 @@
-"""The lines of an annotation: what is found for some proteins, and where nothing is sure enough."""
+"""Lines of an annotation: the hits of each protein, or one line without a confident hit."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -22,7 +22,7 @@ from protclip_jax.retrieval.engine import PROTEINS, SearchEngine
 from protclip_jax.retrieval.query import Query
 
 NAMED = ("by", "rank", "id", "name", "gene", "organism", "existence", "evidence")
-"""Columns that name a hit; empty where none is sure enough."""
+"""Columns that identify a hit; empty if none is confident enough."""
 COLUMNS = (
     *("protein", "length", "aspect", "sure", *NAMED),
     *("cosine", "confidence", "low", "base_rate", "trait", "q", "homolog", "identity", "evalue"),
@@ -31,10 +31,13 @@ SURE = {True: "yes", False: "no", None: "not known"}
 
 
 def described_rows(items: pyarrow.Table, *, folder: Path) -> Int64[np.ndarray, " m"] | None:
-    """The rows of proteins with a name or a function, ascending; None where all have one.
+    """The rows of proteins with a name or a function, ascending; None if all proteins have one.
+
+    Args:
+      folder: the folder of the index, for messages.
 
     Raises:
-      UserError: none has one; `folder` names the index.
+      UserError: no protein has a name or a function.
     """
     has = [pyarrow.compute.not_equal(items[name], "").to_numpy() for name in ("name", "function")]
     rows = np.flatnonzero(has[0] | has[1])
@@ -55,15 +58,15 @@ def annotated(
     least: float,
     described: Int64[np.ndarray, " m"] | None,
 ) -> Iterator[tuple[str, ...]]:
-    """The lines of a part's proteins in their order, each aspect ranked by itself.
+    """Yields the lines of the proteins in a part, in order; each aspect has its own ranking.
 
-    Only hits that are sure, or of which that is not known, are written. An answer whose best hit is
-    not sure gives one line without a hit.
+    Hits below the minimum confidence are omitted; hits of unknown confidence are kept. If the best
+    hit is below the minimum, the aspect gets one line without a hit.
 
     Args:
-      top: hits of each aspect.
-      least: confidence that a hit must reach (`is_sure`).
-      described: rows of the index of proteins that may be found.
+      top: maximum number of hits per aspect.
+      least: minimum confidence (`is_sure`).
+      described: rows of the index of proteins to search; None searches all.
     """
     vectors = np.asarray(part.vectors, np.float32)
     found = found_aspects(engine, part.ids, vectors, top=top, described=described)
@@ -80,7 +83,7 @@ def found_aspects(
     top: int,
     described: Int64[np.ndarray, " m"] | None,
 ) -> dict[str, list[Answer]]:
-    """Aspect → the answer for each protein."""
+    """Maps each aspect to the answers for all proteins."""
     queries = [Query(id, "protein", ()) for id in ids]
     among = {PROTEINS: described}
     return {
@@ -92,7 +95,7 @@ def found_aspects(
 def lines(
     protein: Sequence[str], answer: Answer, *, engine: SearchEngine, least: float
 ) -> Iterator[tuple[str, ...]]:
-    """The lines of one aspect of a protein."""
+    """Yields the lines of one aspect of a protein."""
     if is_confident(answer, least) is False:
         best = _cells(answer.hits[0], engine)
         yield (*protein, SURE[False], *("",) * len(NAMED), *best[len(NAMED) :])

@@ -1,4 +1,4 @@
-"""What the lines of an annotation add up to, counted as they are written."""
+"""Summary of an annotation, counted while its lines are written."""
 
 from array import array
 from collections import Counter, defaultdict
@@ -8,7 +8,7 @@ from protclip_jax.annotate.rows import COLUMNS, SURE
 from protclip_jax.retrieval.engine import PROTEINS
 
 SHOWN = 200
-"""Proteins that the page lists."""
+"""Number of proteins listed on the page."""
 _PLACE = {name: place for place, name in enumerate(COLUMNS)}
 
 
@@ -16,14 +16,13 @@ class Summary:
     """Counts of the best hit of each protein, by aspect.
 
     Attributes:
-      least: confidence that a hit must reach.
-      outcomes: how many proteins have a sure best hit, none, or one of which that is not known
-        (`rows.SURE`).
-      spoke: who found the best hits that are written (`Hit.by`).
-      named: the organisms of the nearest proteins, and the labels, of the best hits that are
-        written.
-      confidences, cosines: of the best hits, also of those that are not sure enough.
-      shown: the best lines of the first `SHOWN` proteins.
+      least: minimum confidence of a hit.
+      outcomes: number of proteins whose best hit is confident, not confident or of unknown
+        confidence (`rows.SURE`).
+      spoke: sources (`Hit.by`) of the best hits that are written.
+      named: organisms or labels of the best hits that are written.
+      confidences, cosines: those of all best hits, including hits below the minimum.
+      shown: the best line per aspect for each of the first `SHOWN` proteins.
     """
 
     def __init__(self, least: float):
@@ -38,7 +37,7 @@ class Summary:
         self._protein, self._aspects = "", set()
 
     def add(self, line: Sequence[str]) -> None:
-        """Counts a line, whose cells are `rows.COLUMNS`; lines of a protein come together."""
+        """Counts a line with the cells `rows.COLUMNS`; lines of a protein must be consecutive."""
         protein, aspect = line[_PLACE["protein"]], line[_PLACE["aspect"]]
         if not self.proteins or protein != self._protein:
             self.proteins += 1
