@@ -1,1 +1,1 @@
-"""Making the folders that search reads."""
+"""The index command."""

@@ -1,9 +1,8 @@
-"""`python -m protclip_jax.index`: makes a folder that `search` and `serve` search, or adds proteins
-to one.
+"""`python -m protclip_jax.index`: makes an index for `search` and `serve`, or adds proteins to it.
 
-Proteins are embedded as `python -m protclip_jax.embed` does it, in parts that a run leaves behind
-when it is stopped and the same command goes on with. Then the index is written, and its recall
-is measured where search in it is approximate.
+Proteins are embedded in parts, as by `python -m protclip_jax.embed`. If a run is interrupted, the
+same command resumes with the parts that are done. Then the index is written; the recall of an
+approximate index is measured.
 """
 
 import argparse
@@ -65,14 +64,13 @@ from protclip_jax.retrieval.indexing import (
 
 
 def encoding_of(options: argparse.Namespace, computation: Mapping) -> dict:
-    """How the vectors came about, for the manifest: how they were computed, and what was kept of
-    them."""
+    """How the vectors were computed and truncated, for the manifest."""
     return dict(computation) | ({"dimensions": options.dimensions} if options.dimensions else {})
 
 
 @command
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Makes an index as the command line says."""
+    """Makes an index or adds to it, from the command line."""
     make(parse_arguments(arguments))
 
 
@@ -80,8 +78,8 @@ def make(options: argparse.Namespace) -> None:
     """Surveys and embeds the input, then writes the index.
 
     Raises:
-      UserError: an option, the input or the checkpoint cannot be used.
-      RunError: the disk does not take what is written.
+      UserError: an option, the input or the checkpoint is unusable.
+      RunError: writing to disk fails.
     """
     windows = Windows(options.long_proteins, options.max_residues, options.overlap)
     if not 0 < options.recall <= 1:
@@ -105,7 +103,7 @@ def make(options: argparse.Namespace) -> None:
 def index_embeddings(
     options: argparse.Namespace, source: EmbeddingInput, previous: Index | None, folder: Path
 ) -> None:
-    """An index of an embedding file."""
+    """Makes an index from an embedding file, or adds the file to `previous`."""
     if options.dimensions is not None:
         check_dimensions(options.dimensions, source.width)
     fingerprint = source.facts["checkpoint"]
@@ -136,11 +134,11 @@ def index_embeddings(
             folder=folder,
         ):
             return
-    # A file of an older version names its checkpoint by the parameters alone.
+    # A file of an older version identifies its checkpoint by the parameters alone.
     named = model.fingerprint if model else fingerprint
     facts = {"modality": "protein", "checkpoint": named, "step": None, "encoding": encoding}
     with report_disk_errors(folder):
-        # No parts to keep, but what is written from here on is this run's.
+        # There are no parts to keep, but files written from here on belong to this run.
         adopt_plan(folder, {"generation": generation_of(previous)})
     addition = Addition(len(source.ids), source.width, source.blocks())
     write(options, addition, previous, facts=facts, model=model, folder=folder)
@@ -155,7 +153,7 @@ def embed_and_index(
     windows: Windows,
     folder: Path,
 ) -> None:
-    """An index of proteins or labels that are embedded first."""
+    """Embeds proteins or labels, then makes an index of them or adds them to `previous`."""
     if options.checkpoint is None:
         raise UserError("--checkpoint is missing: the input has to be embedded.")
     batch_tokens = options.batch_tokens or default_batch_tokens()
@@ -192,7 +190,7 @@ def embed_and_index(
     if previous is not None:
         refuse_other_model(previous.manifest, model, folder=options.output, step=step)
         refuse_other_encoding(previous, encoding, options.output)
-    # What is embedded is cut only when it is written.
+    # The plan omits --dimensions, because parts have full width; `write` truncates them.
     plan = {"checkpoint": model.fingerprint, "batch_tokens": batch_tokens, **computation}
     plan["generation"] = generation_of(previous)
     begin(folder, plan, rejected=survey.rejected, rejects=rejects)
@@ -224,7 +222,7 @@ def write(
     model: ProtCLIP | None,
     folder: Path,
 ) -> None:
-    """Writes the index, of the dimensions that are asked for, and says what it is."""
+    """Writes the index with the requested dimensions and prints a summary."""
     if options.dimensions is not None:
         addition = cut(addition, options.dimensions)
     can_read = model is not None and {"text", "text_projection"} <= model.groups
@@ -274,8 +272,7 @@ def write(
 def protein_encoder(
     model: ProtCLIP, encoding: Mapping, *, batch_tokens: int | None, width: int
 ) -> Encode:
-    """What embeds shuffled proteins as those of the index were, by the `encoding` of its
-    manifest."""
+    """Creates an encoder for decoys that matches the `encoding` in the manifest of the index."""
     windows = windows_of(encoding)
     return functools.partial(
         model.encode_proteins, windows=windows, batch_tokens=batch_tokens, dimensions=width
@@ -283,7 +280,7 @@ def protein_encoder(
 
 
 def describe_sureness(manifest: Mapping) -> str:
-    """What the hits of an index will tell of how sure they are."""
+    """Says in one line what confidence the hits of an index will have."""
     if manifest["calibration"]:
         return "confidence: from the checkpoint's calibration, of which the index keeps a copy."
     unrelated = " and unrelated ones" if manifest["entrapment"] else ""

@@ -1,4 +1,4 @@
-"""The options of the index command, and which input they name."""
+"""The options of the index command and the choice of its input."""
 
 import argparse
 from collections.abc import Sequence
@@ -33,7 +33,7 @@ EMBEDDING = {
     "dtype": "float32",
     "batch_tokens": None,
 }
-"""Options that say how proteins are embedded here, and their defaults."""
+"""Options for embedding proteins, with their defaults."""
 PROTEIN_FORMATS = tuple(each.name for each in INPUT_FORMATS if each.modalities[0] == "protein")
 FORMATS = (*PROTEIN_FORMATS, "entries", "protanno", "embeddings")
 PROTEIN_SUFFIXES = {key: name for key, name in INPUT_SUFFIXES.items() if name in PROTEIN_FORMATS}
@@ -42,7 +42,7 @@ Input = Source | RecordSource | LabelSource
 
 
 def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """The command line; argparse itself ends with code 2 on what it does not understand."""
+    """Parses the command line; argparse exits with code 2 on invalid arguments."""
     parser = argparse.ArgumentParser(
         prog="python -m protclip_jax.index",
         epilog="Example: python -m protclip_jax.index --checkpoint runs/demo --input "
@@ -149,10 +149,10 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def choose_input(options: argparse.Namespace) -> Input | EmbeddingInput:
-    """The input as its name and the options describe it.
+    """Chooses the input from its name and the options.
 
     Raises:
-      UserError: the format is unknown, or does not go with another option.
+      UserError: the format is unknown or conflicts with another option.
     """
     if options.labels:
         refuse_unread(options, ("format", "column", "splits"), owner="--input")
@@ -197,13 +197,13 @@ def choose_input(options: argparse.Namespace) -> Input | EmbeddingInput:
 
 
 def is_uniprot_table(path: Path) -> bool:
-    """Whether a TSV is UniProt's export, whose rows are whole entries."""
+    """Whether a TSV is a UniProt export, whose rows are entries."""
     with open_table(path, Tsv.name) as table:
         return set(UniprotTsv.required) <= {name.strip().lower() for name in table.header}
 
 
 def format_of(path: Path) -> str:
-    """The format that a name tells; raises UserError where it tells none."""
+    """Infers the format from a file name; raises UserError if it is unknown."""
     name = path.name.lower().removesuffix(".gz")
     if path.is_dir():
         return "protanno"

@@ -1,4 +1,4 @@
-"""Unrelated proteins that an index judges hits by, beside its own shuffled ones."""
+"""Reads unrelated proteins that serve as decoys in addition to shuffled ones."""
 
 import argparse
 from collections import Counter
@@ -12,15 +12,16 @@ from protclip_jax.retrieval.nearest import sample_rows
 from protclip_jax.retrieval.scores import DECOYS, LEAST_TAIL
 
 FEWEST = 10 * LEAST_TAIL
-"""Of which a tenth tells how the share falls with the cosine."""
+"""Minimum number of decoys; the highest tenth estimates how their share falls with the cosine."""
 
 
 def read_decoys(path: Path) -> list[str]:
-    """The distinct sequences of a FASTA file, at most `DECOYS`, drawn evenly; what is not used is
-    told.
+    """Reads distinct sequences from a FASTA file, at most a random sample of `DECOYS`.
+
+    Prints the numbers of unusable proteins.
 
     Raises:
-      UserError: the file cannot be read, or has fewer than `FEWEST`.
+      UserError: the file cannot be read, or has fewer than `FEWEST` distinct sequences.
     """
     found, faults = {}, Counter()
     for item in Source(path=path, format=Fasta.name, modality="protein").prepared():
@@ -40,7 +41,7 @@ def read_decoys(path: Path) -> list[str]:
 
 
 def check_decoys(options: argparse.Namespace) -> None:
-    """Raises UserError where `--decoys` cannot be used, before anything is embedded."""
+    """Raises UserError if `--decoys` cannot be used, before anything is embedded."""
     if options.decoys is None:
         return
     if options.labels:

@@ -1,5 +1,4 @@
-"""An index that is there already: whether proteins may be added to it, or a run that was stopped
-has added them."""
+"""Checks an existing index: may proteins be added, or did an interrupted run already add them?"""
 
 import argparse
 from collections.abc import Mapping
@@ -25,10 +24,11 @@ from protclip_jax.retrieval.index_folder import (
 
 
 def open_previous(options: argparse.Namespace, folder: Path) -> Index | None:
-    """The index to add to; None for a new one.
+    """Opens the index to add to; None for a new index.
 
     Raises:
-      UserError: there is none, or one of labels, or one where a new one is to be made.
+      UserError: with `--append`, the index cannot be opened or is of labels; without, `--output`
+        already exists.
     """
     if options.append:
         if options.labels:
@@ -46,7 +46,7 @@ def open_previous(options: argparse.Namespace, folder: Path) -> Index | None:
             raise UserError(f"--output={options.output} is a file; name a new folder.")
         there = set(options.output.iterdir())
         if is_finishing(folder):
-            # The run that was stopped has left them.
+            # The interrupted run left these files.
             there -= {options.output / MANIFEST, *unnamed_files(options.output, ())}
         if there:
             raise UserError(
@@ -57,7 +57,7 @@ def open_previous(options: argparse.Namespace, folder: Path) -> Index | None:
 
 
 def refuse_known_ids(previous: Index, hashes: np.ndarray, output: Path) -> None:
-    """Raises UserError where items, given by the hashes of their ids, are in the index already."""
+    """Raises UserError if any item, given by the hash of its id, is already in the index."""
     known = np.fromiter(item_table.id_hashes(previous.items), np.uint64, len(previous))
     if there := int(np.isin(hashes, known).sum()):
         raise UserError(
@@ -67,37 +67,33 @@ def refuse_known_ids(previous: Index, hashes: np.ndarray, output: Path) -> None:
 
 
 def generation_of(previous: Index | None) -> int:
-    """The generation of the index that an addition to `previous` makes."""
+    """The generation of the index after an addition to `previous`."""
     return previous.manifest["generation"] + 1 if previous else 0
 
 
 def rejects_path(output: Path, generation: int) -> Path:
-    """Where the rejected of one input are listed: every addition has a list of its own, beside
-    that of the first input."""
+    """Path of the list of rejected items, next to the index; every addition has its own list."""
     return output.with_name(
         f"{output.name}.{generation}.rejects.tsv" if generation else f"{output.name}.rejects.tsv"
     )
 
 
 def is_published(folder: Path, previous: Index) -> bool:
-    """Whether the run that the folder is of made the index what it is, and was stopped before it
-    removed the folder."""
+    """Whether the run of this folder published the current index but did not remove the folder."""
     return read_plan(folder).get("generation") == previous.manifest["generation"]
 
 
 def were_added_last(previous: Index, hashes: np.ndarray) -> bool:
-    """Whether the last part of the index is of just these items, given by the hashes of their
-    ids."""
+    """Whether the last part of the index has exactly these items, given by hashes of their ids."""
     last = previous.items.slice(len(previous) - len(previous.vectors.parts[-1]))
     return list(item_table.id_hashes(last)) == hashes.tolist()
 
 
 def was_added(previous: Index, hashes: np.ndarray, output: Path, *, folder: Path) -> bool:
-    """Whether a run that was stopped while it was finishing has added just these items; then its
-    folder is done with.
+    """Whether an interrupted run already added exactly these items; if so, removes its folder.
 
     Raises:
-      UserError: some of them are in the index from before.
+      UserError: an earlier addition contains some of the items.
     """
     published = is_published(folder, previous)
     if published and were_added_last(previous, hashes):
@@ -109,13 +105,13 @@ def was_added(previous: Index, hashes: np.ndarray, output: Path, *, folder: Path
         return True
     refuse_known_ids(previous, hashes, output)
     if published:
-        # The parts are of other items, which the index holds: this run has a plan of its own.
+        # The parts hold other items, which are already in the index: this run needs its own plan.
         (folder / PLAN).unlink()
     return False
 
 
 def refuse_other_encoding(previous: Index, encoding: Mapping, output: Path) -> None:
-    """Raises UserError where the index was made by reading proteins otherwise."""
+    """Raises UserError if the index was made with other options for encoding proteins."""
     if previous.manifest["encoding"] != dict(encoding):
         stored = previous.manifest["encoding"]
         message = ", ".join(
