@@ -16,7 +16,7 @@ FEWEST = 10 * LEAST_TAIL
 
 
 def read_decoys(path: Path) -> list[str]:
-    """Reads distinct sequences from a FASTA file, at most a random sample of `DECOYS`.
+    """Reads the distinct sequences of a FASTA file, or a random sample of `DECOYS` of them.
 
     Prints the numbers of unusable proteins.
 

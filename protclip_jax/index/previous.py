@@ -27,8 +27,8 @@ def open_previous(options: argparse.Namespace, folder: Path) -> Index | None:
     """Opens the index to add to; None for a new index.
 
     Raises:
-      UserError: with `--append`, the index cannot be opened or is of labels; without, `--output`
-        already exists.
+      UserError: with `--append`, the index cannot be opened, or it or the input is of labels;
+        without, `--output` is a file or a folder with content.
     """
     if options.append:
         if options.labels:

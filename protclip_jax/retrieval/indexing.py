@@ -233,7 +233,8 @@ def tuning_queries(
 ) -> dict[str, TuningQueries]:
     """Queries for measuring recall: items, which do not find themselves, and biotexts of items.
 
-    Texts occupy another region of the space than proteins, so they may need more probes.
+    Texts occupy another region of the space than proteins, so they may need another number of
+    probes.
     """
     rows = sample_rows(len(vectors), ITEM_QUERIES)
     queries = {"items": TuningQueries(vectors.take(rows), rows)}

@@ -78,7 +78,7 @@ def opened_output(output: str) -> Iterator[TextIO]:
 def write_table(file: TextIO, found: Iterator[Reply], least: float, *, delimiter: str) -> None:
     """Writes a header and one line per hit, with empty cells for missing values.
 
-    Reports the number of answers without confidence on stderr.
+    Reports on stderr how many answers are not confident.
     """
     table = TableWriter(file, delimiter=delimiter)
     table.writerow(COLUMNS)
