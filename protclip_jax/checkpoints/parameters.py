@@ -77,7 +77,7 @@ def load_params(workdir: pathlib.Path, step: int, abstract: Any) -> Any:
             for name, leaf in wanted.items()
         ):
             raise ValueError("it holds something else than it says")
-    except Exception as error:  # whatever a hostile file leads to, which may well be sealed
+    except Exception as error:  # a hostile file can raise anything, even if sealed
         reason = root_cause(error)
         raise UserError(
             f"{path} cannot be loaded ({reason}); get a fresh copy of the checkpoint."
