@@ -25,7 +25,7 @@ Texts = Mapping[str, Sequence[str]]
 
 
 def read_texts(path: Path) -> Texts:
-    """Reads the texts of at most `CANDIDATES` evenly spaced records or labels.
+    """Reads the texts of at most `CANDIDATES` records or labels, sampled uniformly.
 
     Args:
       path: an index of proteins or labels, a built dataset, or a file of labels. A label's prompt
@@ -73,8 +73,8 @@ def distinct(texts: Iterable[tuple[str, str]]) -> Texts:
 def others_of(own: Mapping[str, str], texts: Texts, count: int) -> dict[str, list[str]]:
     """Up to `count` other texts for each property's own text; deterministic.
 
-    Texts that differ only in case or evidence count as equal. The choice is by hash, so neither
-    order nor frequency matters.
+    A text that differs from the own one only in case or evidence is left out. The choice is by
+    hash, so neither order nor frequency matters.
     """
     chosen = {}
     for name, text in own.items():
