@@ -34,7 +34,7 @@ the packed `rows` per step with about five proteins each, the towers' compute dt
 of both stages.
 """
 EVALUATIONS = 6
-"""The number of evaluations of a stage, not counting the first."""
+"""The number of evaluations of a stage besides the one at step 0."""
 
 
 def get_config(stage_and_form: str = "contrast") -> ConfigDict:

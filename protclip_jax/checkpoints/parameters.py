@@ -137,7 +137,7 @@ def _stored(workdir: pathlib.Path, step: int) -> Any:
 
 @functools.lru_cache(maxsize=8)
 def _checked(path: pathlib.Path, state: tuple) -> Any:
-    """Checks parameters; cached per `state`, since hashing large parameters takes seconds."""
+    """`_stored` of a path; cached per `state`, since hashing large parameters takes seconds."""
     del state
     check_intact(epath.Path(path.parent), int(path.name), under="params/")
     return stored_arrays(path)

@@ -39,7 +39,7 @@ def check_dimensions(dimensions: int, width: int) -> None:
 
 
 def tell_untrained(config: Mapping) -> None:
-    """Warns on stderr if the checkpoint with this config was not trained for fewer dimensions."""
+    """Warns on stderr if the config shows a model trained without `loss.matryoshka`."""
     if not completed(config)["loss"]["matryoshka"]:
         tell(
             "warning: the checkpoint was trained without loss.matryoshka; its first "
