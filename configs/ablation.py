@@ -1,6 +1,6 @@
 """The quickstart in the paper's form, shortened to 300 steps for comparisons.
 
-It is measured once, on the test records with the most certain texts.
+The model is measured once, on the test records with the most certain texts.
 """
 
 from ml_collections import ConfigDict
@@ -16,8 +16,8 @@ def get_config() -> ConfigDict:
     config.eval_every = 300
     config.checkpoint_every = 300
     config.gradient_norms_every = 0
-    # Existence 1 and 2: 2 % and 5 % of the sample's texts are of another protein there, 35 % and 50
-    # % at 4 and 5.
+    # Existence levels 1 and 2, where 2 % and 5 % of the sample's texts belong to another protein;
+    # at levels 4 and 5 it is 35 % and 50 %.
     clean = dict(split="test", pool=256, max_existence=2)
     config.evals = ConfigDict(
         dict.fromkeys(("retrieval", "segment_recovery", "segment_localisation"), clean)

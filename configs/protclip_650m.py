@@ -12,7 +12,7 @@ def get_config() -> ConfigDict:
     # Up to 35 epochs, about 20 to 43 thousand steps by the published shares of ProtAnno.
     config.total_epochs = 35.0
     config.log_every = 50
-    # Once an epoch or twice.
+    # Once or twice per epoch.
     config.eval_every = 600
     config.checkpoint_every = 600
     config.keep_best = 1
@@ -22,11 +22,10 @@ def get_config() -> ConfigDict:
     # Steps with a non-finite loss or gradient are skipped, up to this number per run; 0 ends the
     # run at the first.
     config.max_skipped_steps = 10
-    # The gradient norm of each objective alone, at the cost of one backward pass each; 0 turns it
-    # off.
+    # Interval of measuring each objective's gradient norm, which costs one backward pass each; 0
+    # turns it off.
     config.gradient_norms_every = 1_000
-    # A phase of the loop that takes longer is reported with the stacks of all threads; 0 turns it
-    # off.
+    # If a phase of the loop takes longer, the stacks of all threads are reported; 0 turns it off.
     config.stall_seconds = 900.0
 
     config.data.update(streams=64, workers=1)
@@ -38,12 +37,12 @@ def get_config() -> ConfigDict:
     # 384 packed rows hold about 2,100 pairs of UniProt's lengths.
     config.batch.update(rows=384, slots=16, protein_tokens=2048, text_tokens=1536)
     config.masking.passes = "separate"
-    # The shares of the sources are unset: |Swiss-Prot| : the sampling mass of TrEMBL.
+    # The shares of the sources are unset, so they are |Swiss-Prot| : the sampling mass of TrEMBL.
     config.sampling.update(alpha=3.0, beta=0.5, gamma=1.0)
     config.sampling.update(drop_confidence=(0, 4, 5), drop_coverage=(1, 2))
 
-    # `features` is no part of the paper: supervision of the segments by UniProt's `FT` lines. A
-    # contrast compares contrast_chunk candidates at a time (0 = all of the batch).
+    # `features` is not part of the paper: it supervises the segments with UniProt's `FT` lines. A
+    # contrast compares contrast_chunk candidates at a time (0 = the whole batch).
     config.loss.update(gc=1.0, bsr=0.7, mlm=0.3, pda=1.0, features=0.0)
     config.loss.update(mask_duplicates=True, contrast_chunk=0)
     # docs/segments.md compares the choices.
@@ -62,7 +61,7 @@ def get_config() -> ConfigDict:
         tower.initializer_range = 0.02
     config.model.update(projection_dim=512, num_prototypes=512, prototype_temperature=0.9)
     config.model.dtype = "bfloat16"
-    # By the devices: splash on a TPU, blockwise on a CPU.
+    # Depends on the devices: splash on a TPU, blockwise on a CPU.
     config.model.attention = "auto"
     # What is saved for the backward pass: the first of none, dots and full (which costs a forward
     # pass) that fits.
@@ -76,7 +75,7 @@ def get_config() -> ConfigDict:
         eps=1e-8,
         weight_decay=0.0,
         clip_norm=0.0,
-        # First match decides: a multiplier of the learning rate, or "frozen".
+        # The first match decides: a multiplier of the learning rate, or "frozen".
         groups=(
             ("rotary_inv_freq", "frozen"),
             ("^text/", "frozen"),
@@ -84,6 +83,6 @@ def get_config() -> ConfigDict:
             (".", 1.0),
         ),
     )
-    # Batch rows are divided over data × fsdp, the parameters that a rule names over fsdp.
+    # Batch rows are divided over data × fsdp, the parameters matched by a rule over fsdp.
     config.mesh.update(data=-1, fsdp=8, rules=(("/layers/.*kernel$", "fsdp"), (".", "replicate")))
     return config

@@ -1,6 +1,6 @@
 """The paper's recipe on the GPUs of one host, eight rows at a time on each GPU.
 
-A step has the same 2,100 pairs.
+A step has the same 2,100 pairs as on the TPU.
 """
 
 from ml_collections import ConfigDict
@@ -9,7 +9,7 @@ from configs import protclip_650m
 
 
 def get_config() -> ConfigDict:
-    """The 650M config with gradient caching, every GPU holding all parameters."""
+    """The 650M config with gradient caching, and all parameters on every GPU."""
     config = protclip_650m.get_config()
     config.batch.microbatch_rows = 8
     config.mesh.fsdp = 1

@@ -2,8 +2,8 @@
 
 `python train.py --config configs/protclip_small.py:STAGE` or `…:STAGE-FORM`. The stages are
 `masked`, whose checkpoint is the `init.protein` of the second, and `contrast`. The forms are
-`workstation` (the default), `ninety_minutes` and `thirty_minutes`, which are the same network with
-fewer steps, and `gpu`, a larger one. docs/real.md has the commands and the cost of each.
+`workstation` (the default); `ninety_minutes` and `thirty_minutes`, the same network with fewer
+steps; and `gpu`, a larger network. docs/real.md has the commands and the cost of each.
 """
 
 from ml_collections import ConfigDict
@@ -29,12 +29,12 @@ FORMS = {
 }
 """The settings of each form.
 
-The protein tower's `layers`, `width` and `heads` (feed-forward blocks are four times as wide), the
-packed `rows` of a step, each with about five proteins, the towers' compute dtype, and the steps of
-both stages.
+The `layers`, `width` and `heads` of the protein tower (feed-forward blocks are four times as wide),
+the packed `rows` per step with about five proteins each, the towers' compute dtype, and the steps
+of both stages.
 """
 EVALUATIONS = 6
-"""Of a stage other than the first."""
+"""The number of evaluations of a stage besides the one at step 0."""
 
 
 def get_config(stage_and_form: str = "contrast") -> ConfigDict:
@@ -54,7 +54,7 @@ def get_config(stage_and_form: str = "contrast") -> ConfigDict:
 def masked(form: ConfigDict) -> ConfigDict:
     """Masked language modelling alone, on proteins with and without text.
 
-    The text tower is a stub that nothing computes.
+    The text tower is a stub that is never computed.
     """
     config = _shared(form, steps=form.masked_steps)
     config.loss.update(gc=0.0, bsr=0.0, mlm=1.0, pda=0.0, features=0.0)
@@ -71,11 +71,11 @@ def masked(form: ConfigDict) -> ConfigDict:
 def contrast(form: ConfigDict) -> ConfigDict:
     """All objectives; the protein tower continues from the first stage, MiniLM is frozen.
 
-    The last two layers of MiniLM learn too with `("^text/layers/", ("last", 2, 0.1))` before
+    To train the last two layers of MiniLM too, put `("^text/layers/", ("last", 2, 0.1))` before
     `("^text/", "frozen")`.
     """
     config = _shared(form, steps=form.contrast_steps)
-    # Features are few in most collections; without them, all of them can test the segments.
+    # Most collections have few features; without this loss, all of them can test the segments.
     config.loss.features = 0.0
     config.tokenizer.update(max_text_tokens=96, property_subset=0.5)
     config.batch.text_tokens = 320
@@ -103,14 +103,14 @@ def _shared(form: ConfigDict, *, steps: int) -> ConfigDict:
     config.eval_every = config.checkpoint_every = -(-steps // EVALUATIONS)
     config.gradient_norms_every = 0
 
-    # As many streams as rows would be no faster on one machine.
+    # On one machine, more streams would not be faster.
     config.data.update(streams=min(16, form.rows), workers=0)
     # EC numbers in names would reveal the labels of the EC benchmarks.
     config.tokenizer.update(max_protein_tokens=256, names="all_but_ec")
     config.batch.update(rows=form.rows, slots=6, protein_tokens=1024)
     config.masking.passes = "single"
-    # A lab's collection says little of confidence, and is too small to leave more out than TrEMBL's
-    # of unknown existence.
+    # A lab's collection rarely has confidence levels, and is too small to drop more than TrEMBL's
+    # records of unknown existence.
     config.sampling.update(alpha=0.0, beta=0.0, drop_confidence=(0,), drop_coverage=())
     config.pda.update(text_gradient=False, prototype_init="unit")
 

@@ -1,4 +1,4 @@
-"""The config of `make demo`: a tiny ProtCLIP for two CPU cores, by our recipe, not the paper's.
+"""The config of `make demo`: a tiny ProtCLIP for two CPU cores, with our recipe, not the paper's.
 
 `quickstart_paper.py` is the paper's form of the same network; docs/results.md compares them.
 """
@@ -10,10 +10,10 @@ from configs.protclip_650m_plus import beyond_the_paper
 
 
 def get_config() -> ConfigDict:
-    """Segments learn from other records and from features; texts show some properties.
+    """Segments learn from other records and from features; texts show a subset of properties.
 
-    Heads start at neighbours. One masked pass serves all objectives, so a step takes little more
-    than half the time.
+    Heads are initialised from neighbours. One masked pass serves all objectives, which nearly
+    halves the time of a step.
     """
     config = beyond_the_paper(quickstart_paper.get_config())
     config.total_steps, config.eval_every, config.checkpoint_every = 900, 180, 180

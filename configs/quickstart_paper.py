@@ -1,4 +1,4 @@
-"""A tiny ProtCLIP in the paper's form, which learns the sample in minutes on two CPU cores."""
+"""A tiny ProtCLIP in the paper's form that learns the sample in minutes on two CPU cores."""
 
 from ml_collections import ConfigDict
 
@@ -6,7 +6,7 @@ from configs import protclip_650m
 
 
 def get_config() -> ConfigDict:
-    """Small towers, both trained, one masked protein pass shared by MLM and BSR."""
+    """Small towers, both trained, with one masked protein pass shared by MLM and BSR."""
     config = protclip_650m.get_config()
     config.total_steps = 750
     config.total_epochs = None
@@ -25,8 +25,8 @@ def get_config() -> ConfigDict:
     config.evals.single_property = {"split": "validation"}
     del config.evals.losses
 
-    # Towers that start from random weights this narrow need a larger start than a pretrained one's
-    # 0.02.
+    # Towers this narrow need a larger initialisation from random weights than the 0.02 of a
+    # pretrained one.
     small = dict(hidden_size=64, num_heads=4, intermediate_size=256, initializer_range=0.125)
     config.model.protein.update(small, num_layers=2)
     config.model.text.update(small, num_layers=1)

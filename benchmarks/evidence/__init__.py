@@ -1,2 +1,1 @@
-"""What the demo's recipes are worth, by endpoints and bars that were written down before the
-first look at a test."""
+"""Evaluates the demo's recipes by endpoints and margins fixed before the first look at a test."""

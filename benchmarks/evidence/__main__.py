@@ -1,11 +1,11 @@
-"""Trains and measures what docs/results.md announces, and prints the verdicts.
+"""Trains and measures the models that docs/results.md announces, and prints the verdicts.
 
     python -m benchmarks.evidence --folder runs/evidence [--studies demo ordered sampling] \\
         [--seeds 11 12] [--linear_only]
 
-What is measured is kept in --results, a small file for each model, and is not measured again: the
-command may be stopped and started. Without --test it measures the validation splits of the
-tuning seeds, which is what recipes are chosen by.
+Measurements are kept in --results, one small file per model, and are not repeated, so the command
+can be stopped and restarted. Without --test it measures the validation splits of the tuning seeds,
+by which recipes are chosen.
 """
 
 import argparse
@@ -24,7 +24,7 @@ RESULTS = Path(__file__).parent / "results"
 
 @command
 def main(arguments: list[str] | None = None) -> None:
-    """Command line."""
+    """Runs the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.evidence", description=__doc__.partition("\n\n")[0]
     )
@@ -57,7 +57,7 @@ def main(arguments: list[str] | None = None) -> None:
             f"seed {min(foreign)} is not one of {allowed}, which are announced; choose these."
         )
     kept = options.results or (RESULTS if options.test else options.folder / "validation")
-    # Runs of one recipe share their programs.
+    # Runs of one recipe share their compiled programs.
     jax.config.update("jax_compilation_cache_dir", str(options.folder.absolute() / "compiled"))
     split = "test" if options.test else "validation"
     for name, of_study in seeds.items():

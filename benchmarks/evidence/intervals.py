@@ -1,5 +1,4 @@
-"""Intervals that draw seeds and clusters anew, corrections for several endpoints, and what
-follows from both."""
+"""Bootstrap intervals over seeds and clusters, and verdicts on endpoints."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -10,9 +9,9 @@ from jaxtyping import Bool, Float, Int
 from eval.metrics.multilabel import average_precision
 
 REPLICATES = 200
-"""Of the clusters of a seed."""
+"""The number of resamples of a seed's clusters."""
 DRAWS = 10_000
-"""Of seeds, each with a replicate."""
+"""The number of draws of seeds, each with a resample of its clusters."""
 LEVEL = 0.95
 
 
@@ -28,10 +27,9 @@ class Estimate(NamedTuple):
 def cluster_draws(
     clusters: int, *, seed: int, replicates: int = REPLICATES
 ) -> Int[np.ndarray, "B C"]:
-    """How often each cluster is drawn in each replicate: as many draws as clusters, with
-    replacement.
+    """Draws as many clusters as there are, with replacement; counts how often each is drawn.
 
-    Two models that are measured with the same draws are compared replicate by replicate.
+    Two models measured with the same draws are compared replicate by replicate.
     """
     return np.random.default_rng(seed).multinomial(
         clusters, np.full(clusters, 1 / clusters), size=replicates
@@ -41,8 +39,7 @@ def cluster_draws(
 def replicate_means(
     values: Float[np.ndarray, " N"], clusters: Int[np.ndarray, " N"], draws: Int[np.ndarray, "B C"]
 ) -> Float[np.ndarray, " B"]:
-    """Means of values whose clusters are drawn so often, each cluster with all its values; NaN
-    where none was drawn."""
+    """Means of values, weighted by how often their clusters are drawn; NaN if none is drawn."""
     count = draws.shape[1]
     sums, counts = (
         np.bincount(clusters, values, minlength=count),
@@ -55,7 +52,7 @@ def replicate_means(
 def mean_average_precision(
     scores: Float[np.ndarray, "Q N"], answered: Bool[np.ndarray, "Q N"]
 ) -> float:
-    """The mean over the questions that a protein answers; NaN of none."""
+    """The mean over the questions that at least one protein answers; NaN without any."""
     rows = [(row, truth) for row, truth in zip(scores, answered, strict=True) if truth.any()]
     return (
         float(np.mean([average_precision(row, truth) for row, truth in rows]))
@@ -70,7 +67,7 @@ def replicate_map(
     clusters: Int[np.ndarray, " N"],
     draws: Int[np.ndarray, "B C"],
 ) -> Float[np.ndarray, " B"]:
-    """MAP where a protein takes part as often as its cluster is drawn."""
+    """MAP in which each protein counts as often as its cluster is drawn."""
     found = np.zeros(len(draws))
     for replicate, times in enumerate(draws):
         chosen = np.repeat(np.arange(len(clusters)), times[clusters])
@@ -81,12 +78,12 @@ def replicate_map(
 def estimate(
     points: Sequence[float], replicates: Sequence[Float[np.ndarray, " B"]], *, seed: int = 0
 ) -> Estimate:
-    """Over seeds: each draw takes seeds with replacement, and of each a replicate of its clusters.
+    """Estimates a mean over seeds: each draw resamples the seeds, and takes a replicate of each.
 
     Args:
-      points: of each seed, what was measured.
-      replicates: of each seed, the same with its clusters drawn anew.
-      seed: of the draws.
+      points: the measured value of each seed.
+      replicates: the replicates of each seed, with its clusters resampled.
+      seed: random seed of the draws.
     """
     rng = np.random.default_rng(seed)
     table = np.stack(list(replicates))
@@ -94,7 +91,7 @@ def estimate(
     which = rng.integers(table.shape[1], size=seeds.shape)
     means = np.nanmean(table[seeds, which], axis=1)
     low, high = np.nanquantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    # A draw more on either side: no p is 0.
+    # One draw is added on either side, so that p is never 0.
     below, above = (
         (np.count_nonzero(means <= 0) + 1) / (DRAWS + 1),
         (np.count_nonzero(means >= 0) + 1) / (DRAWS + 1),
@@ -104,11 +101,11 @@ def estimate(
 
 
 def verdict(found: Estimate, adjusted_p: float, *, margin: float) -> str:
-    """What an endpoint shows.
+    """The verdict on an endpoint.
 
-    `positive` or `negative` where the adjusted p is below 0.05, by the sign; `no effect` where the
-    interval lies within ± `margin`; else `undecided`, with the seeds at which an effect as large
-    as the mean would show.
+    It is `positive` or `negative` by the sign if the adjusted p is below 0.05, `no effect` if the
+    interval lies within ± `margin`, and else `undecided`, with the number of seeds at which an
+    effect as large as the mean would show.
     """
     low, high = found.interval
     if adjusted_p < 1 - LEVEL and (low > 0 or high < 0):

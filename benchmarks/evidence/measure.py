@@ -1,8 +1,7 @@
-"""What is kept of one model in one world: each number, and the same with the clusters of proteins
-drawn anew.
+"""Measures one model in one world: each number, and its replicates with resampled clusters.
 
-All models of a world and seed are measured with the same draws of clusters, so that any two can
-be compared.
+All models of a world and seed are measured with the same draws of clusters, so that any two can be
+compared.
 """
 
 from collections.abc import Mapping, Sequence
@@ -32,14 +31,14 @@ POOL = 256
 
 
 class Measured(NamedTuple):
-    """A number, and its replicates [B] with clusters drawn anew."""
+    """A number, and its replicates [B] with resampled clusters."""
 
     value: float
     replicates: Float[np.ndarray, " B"]
 
 
 def read_clusters(path: Path) -> dict[str, str]:
-    """Accession → cluster, from the sample's `clusters.tsv`."""
+    """Reads the cluster of each accession from the sample's `clusters.tsv`."""
     clusters = {}
     for line in path.read_text(encoding="utf-8").splitlines():
         cluster, accession = line.split("\t")
@@ -51,8 +50,8 @@ class Bench:
     """The evaluations of one world's split, and the draws of its clusters.
 
     Args:
-      clusters: of each accession.
-      seed: of the draws.
+      clusters: the cluster of each accession.
+      seed: random seed of the draws.
     """
 
     def __init__(self, dataset: ProtAnno, clusters: Mapping[str, str], *, split: str, seed: int):
@@ -60,10 +59,10 @@ class Bench:
         self.single = SingleProperty(dataset, split=split)
         self.swap = SegmentSwap(dataset, split=split)
         self.localisation = SegmentLocalisation(dataset, split=split, pool=POOL)
-        # Taggers depend on no config.
+        # Taggers do not depend on a config.
         self._baselines = TrainedBaselines(dataset, completed({}))
         swapped = [swap.record.accession for swap in self.swap.swaps]
-        # Those of localisation are among those of retrieval: the pool is the same.
+        # The proteins of localisation are among those of retrieval, since the pool is the same.
         accessions = {*self.retrieval.accessions, *self.single.accessions, *swapped}
         names = sorted({clusters[accession] for accession in accessions})
         self._place = {accession: names.index(clusters[accession]) for accession in accessions}
@@ -74,7 +73,7 @@ class Bench:
         return np.array([self._place[accession] for accession in accessions], np.int64)
 
     def encoder(self, model: Encoder) -> dict[str, Measured]:
-        """`mrr`, `map` and `map_KIND` of a model that embeds proteins and texts."""
+        """Measures `mrr`, `map` and `map_KIND` of a model that embeds proteins and texts."""
         found = {
             "mrr": self._mean(
                 self.retrieval.reciprocal_ranks(model), self._places(self.retrieval.accessions)
@@ -93,8 +92,10 @@ class Bench:
         return found | {"map": Measured(value, replicates)} | kinds
 
     def network(self, model: Model) -> dict[str, Measured]:
-        """Those of `encoder` and `places`, and the swap score of all proteins with two places
-        and of each property."""
+        """Measures everything in `encoder` and `places`, and the swap scores.
+
+        `swap` is over all proteins with two places, `swap_PROPERTY` over those of a property.
+        """
         scores, names = (
             self.swap.scores(model),
             np.array([swap.property for swap in self.swap.swaps]),
@@ -106,8 +107,10 @@ class Bench:
         return self.encoder(model) | found | self.places(model)
 
     def places(self, model: Model) -> dict[str, Measured]:
-        """`place_PROPERTY`, the AUROC of weights on annotated residues, and
-        `place_PROPERTY_over_CONTROL`."""
+        """Measures where the weights lie: the AUROC of weights on annotated residues.
+
+        `place_PROPERTY` is the AUROC, `place_PROPERTY_over_CONTROL` its difference to a control's.
+        """
         aurocs = self.localisation.by_protein(model, baselines=self._baselines)
         own = aurocs.pop("own")
         found = {}
@@ -124,7 +127,7 @@ class Bench:
         return found
 
     def judge(self) -> dict[str, Measured]:
-        """`mrr` of the judge who knows what is planted."""
+        """Measures `mrr` of the judge, who knows what is planted."""
         return {
             "mrr": self._mean(
                 self.retrieval.judged_ranks(), self._places(self.retrieval.accessions)

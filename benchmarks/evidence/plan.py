@@ -1,5 +1,4 @@
-"""What is measured, written down before the first look at a test: worlds, models, seeds,
-endpoints and margins."""
+"""Worlds, models, seeds, endpoints and margins, fixed before the first look at a test."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -10,23 +9,25 @@ from eval.pretraining.trained_baselines import Budget
 TUNING_SEEDS = (1, 2, 3)
 """Samples on whose validation splits recipes were chosen; their tests were never measured."""
 SEEDS = (11, 12, 13, 14, 15)
-"""Samples on whose tests the endpoints are measured; nothing was chosen on them. A run has the
-seed of its sample."""
+"""Samples on whose tests the endpoints are measured; nothing was chosen on them.
+
+A run has the seed of its sample.
+"""
 SAMPLING_SEEDS = (16, 17, 18, 19, 20)
-"""Those of the study of sampling; docs/results.md says why they are others."""
+"""Seeds for the study of sampling; docs/results.md says why they differ."""
 CONTROL_SEEDS = (21, 22, 23)
-"""Those of the positive control of sampling."""
+"""Seeds for the positive control of sampling."""
 LEVEL = 0.05
-"""Of all primary endpoints together (Holm)."""
+"""The significance level of all primary endpoints together (Holm)."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Arm:
-    """A network that is trained.
+    """A network to train.
 
     Attributes:
       config: the config file.
-      fields: of the config that differ from it.
+      fields: the fields of the config to override.
     """
 
     config: str
@@ -35,16 +36,16 @@ class Arm:
 
 @dataclasses.dataclass(frozen=True)
 class Study:
-    """What is trained and measured in one world.
+    """The models to train and measure in one world.
 
     Attributes:
-      like: the world, as `data_pipelines.sample --like` names it.
-      records: of a sample.
-      networks: by name.
-      linear: by name, the fields of the config that decide what linear models learn from.
-      seeds: on whose tests it is measured.
-      budget: of every linear model; None is what reports use, which grows with the number of
-        distinct records drawn.
+      like: the world, as in `data_pipelines.sample --like`.
+      records: number of records in a sample.
+      networks: the networks by name.
+      linear: for each linear model, the fields of the config that determine its training data.
+      seeds: the samples on whose tests the models are measured.
+      budget: training budget of every linear model; None uses that of reports, which grows with
+        the number of distinct records drawn.
     """
 
     like: str
@@ -66,8 +67,10 @@ UNIFORM = {
 NO_EXPONENTS = {"sampling.alpha": 0.0, "sampling.beta": 0.0}
 NO_DROPS = {"sampling.drop_confidence": (), "sampling.drop_coverage": ()}
 RECORDS = "records"
-"""As a source's share of the draws: the number of its records that are not dropped, as in a set
-that was thinned once."""
+"""A source's share of the draws: the number of its records that are not dropped.
+
+This corresponds to a dataset thinned once.
+"""
 BY_RECORDS = {"sampling.sources.swissprot": RECORDS, "sampling.sources.trembl": RECORDS}
 SAMPLING = {
     "uniform": UNIFORM,
@@ -110,9 +113,9 @@ class Endpoint(NamedTuple):
 
     Attributes:
       claim: what a positive result would show.
-      study, quantity: where, and what; see `measure`.
+      study, quantity: the study and the measured quantity (see `measure`).
       first, second: the models; '' as the second is zero.
-      margin: differences within ± this are called no effect.
+      margin: differences within ± this count as no effect.
     """
 
     claim: str
@@ -168,4 +171,4 @@ PRIMARY = {
         0.02,
     ),
 }
-"""At most six; everything else that is measured is described, without a verdict."""
+"""At most six; all other measurements are described without a verdict."""

@@ -1,4 +1,4 @@
-"""From what was kept of each run to verdicts and tables."""
+"""Turns stored measurements into verdicts and tables."""
 
 import json
 from collections.abc import Mapping
@@ -16,18 +16,20 @@ from eval.pretraining.segment_localisation import LOCALISED
 
 CLAIMS = {name: endpoint.claim for name, endpoint in PRIMARY.items()}
 Found = Mapping[int, Mapping[str, Measured]]
-"""By seed, what was measured of a model."""
+"""The measurements of a model, by seed."""
 
 
 def load(results: Path, study: str, model: str) -> dict[int, dict[str, Measured]]:
-    """What is kept of a model, of the seeds that are measured."""
+    """Loads the measurements of a model for all measured seeds."""
     paths = {seed: kept(results, study, seed, model) for seed in STUDIES[study].seeds}
     return {seed: read_kept(path) for seed, path in paths.items() if path.exists()}
 
 
 def compared(first: Found, second: Found | None, quantity: str) -> Estimate | None:
-    """The difference of two models over the seeds that both have, or the first's own number;
-    None without two seeds."""
+    """The difference of two models over the seeds that both have, or the first's own number.
+
+    None with fewer than two seeds.
+    """
     seeds = [
         seed
         for seed, found in first.items()
@@ -49,17 +51,17 @@ def compared(first: Found, second: Found | None, quantity: str) -> Estimate | No
 
 
 def endpoint_estimate(results: Path, endpoint: Endpoint) -> Estimate | None:
-    """Of a primary endpoint, by what is measured so far."""
+    """The estimate of a primary endpoint from the measurements so far."""
     second = load(results, endpoint.study, endpoint.second) if endpoint.second else None
     return compared(load(results, endpoint.study, endpoint.first), second, endpoint.quantity)
 
 
 def verdicts(results: Path) -> dict[str, dict]:
-    """Every primary endpoint that is measured, with Holm's correction for all of them."""
+    """The verdict on every measured primary endpoint, with Holm's correction over all of them."""
     found = {name: endpoint_estimate(results, endpoint) for name, endpoint in PRIMARY.items()}
     measured = {name: each for name, each in found.items() if each is not None}
-    # Endpoints still to be measured count as if their p were 1, so that a verdict can only get
-    # better.
+    # Endpoints that are not measured yet count as if their p were 1, so that a verdict can only
+    # improve.
     adjusted = dict(
         zip(found, holm([each.p if each else 1.0 for each in found.values()]), strict=True)
     )
@@ -75,7 +77,7 @@ def verdicts(results: Path) -> dict[str, dict]:
 
 
 def study_table(results: Path, name: str, study: Study, quantities: tuple[str, ...]) -> str:
-    """Every model of a study, mean over seeds with its interval."""
+    """A table of every model of a study: mean over seeds with its interval."""
     rows = []
     for model in (JUDGE, *study.linear, *study.networks):
         found = load(results, name, model)
@@ -104,12 +106,11 @@ QUANTITIES = {
 
 
 PLACES = ("", "_over_other_record_text", "_over_text_free_tagger", "_over_hydropathy")
-"""Endings of the quantities that say where PDA's weights lie; see `Bench.places`."""
+"""Suffixes of the quantities on where PDA's weights lie; see `Bench.places`."""
 
 
 def places_table(results: Path, name: str, study: Study) -> str:
-    """Of each network of a study and each property: AUROC of PDA's weights, and how far it is
-    above each control."""
+    """A table of each network and property: AUROC of PDA's weights, and its lead over controls."""
     rows = []
     for model in study.networks:
         found = load(results, name, model)
@@ -130,7 +131,7 @@ def places_table(results: Path, name: str, study: Study) -> str:
 
 
 def control_line(results: Path) -> str:
-    """The difference that sampling by confidence makes where it has to help, by its seeds."""
+    """A line on the effect of sampling by confidence in the positive control, by seed."""
     paper, uniform = (
         load(results, "sampling_control", f"linear_{name}") for name in ("paper", "uniform")
     )

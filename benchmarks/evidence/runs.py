@@ -1,5 +1,7 @@
-"""Makes worlds, trains their networks and linear models, and keeps what `measure` finds; what is
-finished is not repeated."""
+"""Makes worlds, trains their networks and linear models, and stores what `measure` returns.
+
+Finished parts are not repeated.
+"""
 
 import json
 from collections.abc import Mapping
@@ -23,12 +25,12 @@ from protclip_jax.inference.protclip import ProtCLIP
 
 JUDGE = "judge"
 LINEAR_CONFIG = "configs/quickstart.py"
-"""Of whose draws and texts linear models learn, but for the fields of a study."""
+"""The config whose draws and texts linear models learn from, except for the fields of a study."""
 DIGITS = 5
 
 
 def make_world(folder: Path, study: Study, seed: int) -> Path:
-    """A sample, its dataset and its vocabulary, in a folder of their own."""
+    """Makes a sample with its dataset and vocabulary, in a new folder."""
     world = folder / "worlds" / f"{study.like}_{study.records}_{seed}"
     if not (world / "vocab.txt").exists():
         data = world / "protanno"
@@ -47,7 +49,7 @@ def run(command, **options: object) -> None:
     """Runs a command in this process.
 
     Raises:
-      SystemExit: it failed.
+      SystemExit: the command failed.
     """
     arguments = []
     for name, value in options.items():
@@ -57,7 +59,7 @@ def run(command, **options: object) -> None:
 
 
 def resolved(fields: Mapping[str, object], dataset: ProtAnno) -> dict[str, object]:
-    """The fields with numbers in place of `RECORDS`."""
+    """Replaces `RECORDS` in the fields by numbers."""
     dropped = {f"C{level}" for level in fields.get("sampling.drop_confidence", (0, 4, 5))}
     dropped |= {f"R{count}" for count in fields.get("sampling.drop_coverage", (1, 2))}
     records = {"swissprot": 0, "trembl": 0}
@@ -74,7 +76,7 @@ def resolved(fields: Mapping[str, object], dataset: ProtAnno) -> dict[str, objec
 def train_network(
     folder: Path, world: Path, config: str, fields: Mapping[str, object], *, name: str, seed: int
 ) -> ProtCLIP:
-    """The best checkpoint of a run; one that was stopped goes on."""
+    """Returns the best checkpoint of a run; trains it, or resumes a stopped training."""
     workdir = folder / "runs" / f"{world.name}_{name}"
     every = {
         "seed": seed,
@@ -90,7 +92,7 @@ def train_network(
 def linear_baselines(
     dataset: ProtAnno, fields: Mapping[str, object], *, seed: int, budget: Budget | None
 ) -> TrainedBaselines:
-    """The baselines that learn from a config's draws and texts."""
+    """The baselines, trained on a config's draws and texts."""
     config = load_config(Path(LINEAR_CONFIG))
     config.update_from_flattened_dict({"seed": seed, **fields})
     return TrainedBaselines(dataset, completed(config.to_dict()), budget=budget)
@@ -99,10 +101,10 @@ def linear_baselines(
 def measure_world(
     folder: Path, results: Path, name: str, study: Study, seed: int, *, split: str, networks: bool
 ) -> None:
-    """Everything of one world that is not kept yet.
+    """Measures everything in one world that is not stored yet.
 
     Args:
-      networks: whether to train networks too; the rest takes minutes.
+      networks: whether to train networks too; everything else takes minutes.
     """
     results.mkdir(parents=True, exist_ok=True)
     missing = [
@@ -134,12 +136,12 @@ def measure_world(
 
 
 def kept(results: Path, study: str, seed: int, model: str) -> Path:
-    """The file of what was measured of a model."""
+    """The file for the measurements of a model."""
     return results / f"{study}_{seed}_{model}.json"
 
 
 def keep(path: Path, found: Mapping[str, Measured]) -> None:
-    """Writes what `read_kept` reads."""
+    """Writes measurements in the format of `read_kept`."""
     numbers = {}
     for name, measured in found.items():
         replicates = np.round(measured.replicates, DIGITS).tolist()
@@ -148,7 +150,7 @@ def keep(path: Path, found: Mapping[str, Measured]) -> None:
 
 
 def read_kept(path: Path) -> dict[str, Measured]:
-    """What was measured of a model."""
+    """Reads the measurements of a model."""
     numbers = json.loads(path.read_text(encoding="utf-8"))
     return {
         name: Measured(found["value"], np.array(found["replicates"]))

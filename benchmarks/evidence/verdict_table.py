@@ -1,4 +1,4 @@
-"""Announced claims with what was found, as a table."""
+"""A table of announced claims and their results."""
 
 from collections.abc import Mapping
 
@@ -6,10 +6,10 @@ from data_pipelines.common.markdown import interval, number, table
 
 
 def verdict_table(claims: Mapping[str, str], rows: Mapping[str, Mapping], column: str) -> str:
-    """A row for each claim, by endpoint; those without a row in `rows` are not measured.
+    """A row per claim, by endpoint; claims without a row in `rows` are shown as not measured.
 
     Args:
-      rows: by endpoint `mean`, `interval`, `adjusted_p`, `verdict`, and what `column` names.
+      rows: for each endpoint `mean`, `interval`, `adjusted_p`, `verdict`, and the field `column`.
     """
     lines = []
     for name, claim in claims.items():

@@ -1,2 +1,1 @@
-"""What a small model trained in hours on two cores learns from real proteins, by endpoints
-written down beforehand."""
+"""Evaluates a small model of real proteins, trained on two cores, by endpoints fixed in advance."""

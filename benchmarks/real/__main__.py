@@ -1,12 +1,11 @@
-"""Trains a small model on real proteins and measures what docs/real.md announces, and prints the
-verdicts.
+"""Trains a small model on real proteins, measures what docs/real.md announces, and prints verdicts.
 
     python -m benchmarks.real --data_dir REAL --folder F [--hits mmseqs2=hits.m8] [--form full] \\
         [--test FILE]
 
-What is trained and measured is kept and not repeated: the command may be stopped and started.
-docs/real.md says what REAL holds. With --prepare it builds the dataset and writes the FASTA
-files for a search, and ends.
+Finished training and measurements are kept and not repeated, so the command can be stopped and
+restarted. docs/real.md describes REAL. With --prepare it only builds the dataset and writes the
+FASTA files for a search.
 """
 
 import argparse
@@ -30,7 +29,7 @@ from eval.__main__ import hit_files
 
 
 def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
-    """The command line."""
+    """Parses the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.real", description=__doc__.partition("\n\n")[0]
     )
@@ -70,10 +69,10 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
 
 @command
 def main(arguments: list[str] | None = None) -> None:
-    """Command line."""
+    """Runs the command line."""
     options = parse_arguments(arguments)
     hits = hit_files(options.hits)
-    # A dataset with bands of its own, so that nothing of one is taken for the other's.
+    # Each dataset with its own bands has its own folder, so that results are not mixed up.
     folder = options.folder.absolute() / ("searched" if hits else "unsearched")
     folder.mkdir(parents=True, exist_ok=True)
     dataset = prepare(options.data_dir, folder, next(iter(hits.values()), None))
@@ -88,7 +87,7 @@ def main(arguments: list[str] | None = None) -> None:
     form = FORMS[options.form]
     text_tower = find_text_tower(form, options.folder.absolute())
     setting = Setting(form, options.form, options.seed, folder, dataset, text_tower)
-    # Runs of one recipe share their programs.
+    # Runs of one recipe share their compiled programs.
     jax.config.update("jax_compilation_cache_dir", str(folder / "compiled"))
     run = Run(folder / "results", options.form, options.seed)
     splits = [VALIDATION] if options.validation_only else [VALIDATION, TEST]
@@ -99,7 +98,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def prepare_search(dataset: Path, folder: Path, test: Path | None) -> None:
-    """Writes the FASTA files, and says how to search."""
+    """Writes the FASTA files and prints how to search."""
     opened = open_dataset(dataset)
     outside = outside_set(test, folder / outside_name(test), opened, None) if test else None
     written = write_fasta(dataset, folder / outside_name(test) if test else folder, outside)

@@ -1,5 +1,4 @@
-"""Datasets of a folder of real proteins: the whole one, smaller ones, and an outside test set in
-the place of the own."""
+"""Makes datasets from a folder of real proteins: whole, smaller, or with an outside test set."""
 
 import gzip
 import json
@@ -31,25 +30,24 @@ from data_pipelines.readers.table import open_table
 from eval.data.base.pretraining import RELATED, SEEN, PretrainingSet
 
 ENTRIES, SEQUENCES, WORDED = "entries.jsonl.gz", "sequences_50k.fasta.gz", "comments_only.tsv.gz"
-"""The files of a data folder; the second and third may be absent."""
+"""The files of a data folder; the second and third are optional."""
 PUBLIC, GO_TERMS, GO_NAMES = "bench", "go_terms_2014.dev.tsv.gz", "go_names_2014.tsv.gz"
-"""The folder of public benchmarks, and in it GO's terms of accessions and their names."""
+"""The folder of public benchmarks, and its files with GO terms of accessions and their names."""
 CLUSTER_FIELD = "cluster40"
 GO = "go"
-"""The kind of questions about molecular functions that GO knows."""
+"""The kind of questions about molecular functions in GO."""
 ENZYME = "enzyme"
-"""The kind of questions about enzymes, and where an entry's name says that it is an accepted
-enzyme name."""
+"""The kind of questions about enzymes, and the mark of entries named by an accepted enzyme name."""
 
 
 class Known(NamedTuple):
-    """What a data folder tells of its entries beside their records.
+    """What a data folder knows about its entries besides their records.
 
     Attributes:
       clusters: accession → cluster of similar sequences.
       enzymes: the accepted names of enzymes.
-      worded: accessions whose texts somebody wrote; retrieval is measured on these.
-      functions: a question about a molecular function → the accessions that GO annotates with it.
+      worded: accessions with texts written by people; retrieval is measured on these.
+      functions: question about a molecular function → accessions annotated with it in GO.
     """
 
     clusters: Mapping[str, str]
@@ -62,14 +60,14 @@ def run(command, arguments: Sequence[object]) -> None:
     """Runs a command in this process.
 
     Raises:
-      SystemExit: it failed.
+      SystemExit: the command failed.
     """
     if code := command([str(argument) for argument in arguments]):
         raise SystemExit(code)
 
 
 def read_known(data_dir: Path) -> Known:
-    """Reads the entries once. Without a file of worded entries, all of them count as such.
+    """Reads the entries once. Without a file of worded entries, all entries count as worded.
 
     Raises:
       UserError: a file cannot be read.
@@ -86,8 +84,9 @@ def read_known(data_dir: Path) -> Known:
 
 
 def read_functions(bench: Path) -> dict[str, frozenset[str]]:
-    """Questions such as `FUNCTION: ATP binding.`, as annotated, without ancestors; none without the
-    files.
+    """Reads questions such as `FUNCTION: ATP binding.` and their direct annotations.
+
+    Annotations of ancestors are not added. Empty if the files are missing.
 
     Raises:
       UserError: a file cannot be read.
@@ -95,7 +94,7 @@ def read_functions(bench: Path) -> dict[str, frozenset[str]]:
     if not (bench / GO_TERMS).exists():
         return {}
     with open_table(bench / GO_NAMES, "tsv") as table:
-        # The file has no header: its first line is a term too.
+        # The file has no header, so its first line is a term too.
         names = dict([table.header, *(cells for _, cells in table.rows())])
     found: dict[str, set[str]] = {}
     with open_table(bench / GO_TERMS, "tsv") as table:
@@ -114,11 +113,10 @@ def _accessions(path: Path) -> set[str]:
 
 
 def prepare(data_dir: Path, folder: Path, identities: Path | None) -> Path:
-    """The dataset of all entries that may be learnt from, and of the sequences without text; builds
-    it once.
+    """Builds the dataset of all trainable entries and of the sequences without text, once.
 
     Args:
-      identities: hits of held-out to training proteins, which bands are made of.
+      identities: hits of held-out proteins to training proteins, from which bands are made.
     """
     output = folder / "protanno"
     if not output.exists():
@@ -139,7 +137,7 @@ def prepare(data_dir: Path, folder: Path, identities: Path | None) -> Path:
 
 
 def _as_json_lines(source: Path, target: Path) -> Path:
-    """Sequences without text in the lab's format, which the build reads."""
+    """Converts sequences without text to the lab format, which the build reads."""
     if not target.exists():
         with (
             atomic_path(target) as written,
@@ -151,8 +149,10 @@ def _as_json_lines(source: Path, target: Path) -> Path:
 
 
 def write_fasta(dataset: Path, folder: Path, outside: ProtAnno | None) -> Path:
-    """`held_out.fasta`, with the outside test set if there is one, and `training.fasta`, for a
-    search; returns their folder."""
+    """Writes `held_out.fasta` and `training.fasta` for a search; returns their folder.
+
+    The held-out proteins include the outside test set if there is one.
+    """
     output = folder / "fasta"
     if not output.exists():
         run(fasta.main, ["--data_dir", dataset, "--output", output])
@@ -163,26 +163,27 @@ def write_fasta(dataset: Path, folder: Path, outside: ProtAnno | None) -> Path:
 
 
 def records(splits: Iterable[Split]) -> Iterator[Record]:
-    """The records of some splits, one after the other, without features."""
+    """Yields the records of several splits, without features."""
     for split in splits:
         yield from split.without_features()
 
 
 def training(dataset: ProtAnno) -> list[Split]:
-    """The splits that are learnt from."""
+    """The splits used for training."""
     return [split for name, split in sorted(dataset.splits.items()) if name not in HELD_OUT]
 
 
 def with_questions(dataset: ProtAnno, known: Known) -> ProtAnno:
-    """The dataset with the questions that its records answer: locations and families that they
-    name, enzymes by name, and molecular functions by GO."""
+    """Adds the questions that the dataset's records answer.
+
+    These are the locations and families that they name, enzymes by name, and GO functions.
+    """
     asked = questions_of(records(dataset.splits.values()), known.enzymes)
     return dataset._replace(questions=asked | ({GO: known.functions} if known.functions else {}))
 
 
 def questions_of(own: Iterable[Record], enzymes: Collection[str]) -> Questions:
-    """Location and family as in `said_by`; `enzyme` of the records whose name is an accepted
-    name of an enzyme."""
+    """Location and family as in `said_by`, and `enzyme` for accepted names of enzymes."""
     own = list(own)
     asked = {kind: dict(answers) for kind, answers in said_by(own).items() if kind != ENZYME}
     named: dict[str, set[str]] = {}
@@ -193,7 +194,7 @@ def questions_of(own: Iterable[Record], enzymes: Collection[str]) -> Questions:
 
 
 def only(dataset: ProtAnno, accessions: Collection[str], *, split: str) -> ProtAnno:
-    """The dataset with those records of a split alone."""
+    """The dataset with only the given records in one split."""
     kept = [record for record in dataset.splits[split] if record.accession in accessions]
     return _with_split(dataset, split, kept)
 
@@ -204,8 +205,10 @@ def _with_split(dataset: ProtAnno, name: str, kept: Sequence[Record]) -> ProtAnn
 
 
 def smaller(source: Path, count: int, output: Path) -> Path:
-    """The dataset with `count` training records with text, those whose accessions have the
-    lowest hashes; bands stay."""
+    """Reduces the dataset to `count` training records with text; bands are kept.
+
+    The records are those whose accessions have the lowest hashes.
+    """
     if output.exists():
         return output
     dataset = open_dataset(source)
@@ -227,17 +230,16 @@ def smaller(source: Path, count: int, output: Path) -> Path:
 
 
 def outside_set(path: Path, folder: Path, dataset: ProtAnno, hits: Path | None) -> ProtAnno:
-    """The dataset with the records of a file in the place of its test split; those of a training
-    sequence are left out.
+    """Replaces the dataset's test split by the records of a file, without training sequences.
 
     Args:
-      path: a lab's JSON lines.
-      folder: for what is built of it.
-      dataset: with questions or without.
-      hits: of its proteins to training proteins; without, MinHash tells close relatives.
+      path: JSON lines in the lab format.
+      folder: for the dataset built from it.
+      dataset: with or without questions.
+      hits: of its proteins to training proteins; without them, MinHash finds close relatives.
 
     Raises:
-      UserError: the file holds no record that can be read.
+      UserError: the file holds no readable record.
     """
     if not (folder / "records").exists():
         whole = ["--validation_fraction", 0, "--test_fraction", 0, "--skip_overlap"]
@@ -258,7 +260,7 @@ def outside_set(path: Path, folder: Path, dataset: ProtAnno, hits: Path | None) 
 
 
 def _layout(dataset: ProtAnno, held_out: Sequence[str]) -> Layout:
-    """The outside proteins and the training records, as a build would lay them out."""
+    """Lays the outside proteins and the training records out as a build would."""
     learnt = [
         (record.accession, not property_texts(record)) for record in records(training(dataset))
     ]

@@ -1,4 +1,4 @@
-"""What the small model does on a split, beside every baseline, as dots with intervals."""
+"""Plots the small model and every baseline on a split, as dots with intervals."""
 
 from collections.abc import Mapping, Sequence
 
@@ -20,11 +20,12 @@ TITLES = {
 
 
 def models_by_band(run: Run, split: str, endings: Mapping[str, str]) -> Figure | None:
-    """One row of panels for each group of proteins, one column for each quantity; None where the
-    main model is not measured.
+    """Draws a row of panels per group of proteins, and a column per quantity.
+
+    Returns None if the main model is not measured.
 
     Args:
-      endings: suffix of a quantity → what the proteins are called.
+      endings: suffix of a quantity → label of the proteins.
     """
     if not run.found(split, MAIN):
         return None

@@ -1,4 +1,4 @@
-"""The interval and the p of a number that one seed gave, over draws of clusters."""
+"""The interval and the p of a number from one seed, over draws of clusters."""
 
 import numpy as np
 from jaxtyping import Float
@@ -7,8 +7,10 @@ from benchmarks.evidence.intervals import LEVEL, Estimate
 
 
 def over_clusters(value: float, replicates: Float[np.ndarray, " D"]) -> Estimate:
-    """The number with its percentile interval over clusters. Draws without a value (NaN) are left
-    out; p is two-sided, and no smaller than the number of draws can show."""
+    """The number with its percentile interval over clusters, and a two-sided p.
+
+    Draws without a value (NaN) are left out; p is bounded below by the number of draws.
+    """
     known = replicates[np.isfinite(replicates)]
     tail = (1 - LEVEL) / 2
     low, high = np.quantile(known, [tail, 1 - tail])

@@ -1,9 +1,8 @@
-"""What is kept of one model on one set of proteins: each number, and the same with the clusters of
-proteins drawn anew.
+"""Measures one model on one set of proteins: each number, and replicates with resampled clusters.
 
 All models are measured with the same draws of clusters, so that any two can be compared. Quantities
-that end in `_remote` are those of the proteins without a relative in training: where the dataset
-knows the hits of a search, those without a hit that covers half of the protein; else those of
+that end in `_remote` cover proteins without a relative in training. If the dataset has the hits of
+a search, these are proteins without a hit that covers half of the protein; otherwise those for
 which MinHash finds no close relative.
 """
 
@@ -39,9 +38,9 @@ class Bench:
     Args:
       dataset: with its questions.
       split: of the dataset, with whole clusters.
-      clusters: accession → cluster; a protein of none is its own.
-      worded: the accessions that retrieval is measured on; None = all of the split.
-      pool, questioned: how many records retrieval and questions take at most.
+      clusters: accession → cluster; a protein without one is its own.
+      worded: the accessions that retrieval is measured on; None = the whole split.
+      pool, questioned: maximum number of records for retrieval and for questions.
       replicates, seed: of the draws.
     """
 
@@ -59,8 +58,8 @@ class Bench:
     ):
         spoken = dataset if worded is None else only(dataset, worded, split=split)
         self.pool = fixed_pool(spoken.splits, split=split, size=pool, text_key=dataset.text_key)
-        # Many proteins have a location alone, and so the same text: questions are asked of all of
-        # them.
+        # Many proteins have only a location, and so share their text. Questions are asked about all
+        # of them.
         self.single = SingleProperty(
             dataset._replace(text_key=of_its_own), split=split, pool=questioned
         )
@@ -77,15 +76,19 @@ class Bench:
         }
 
     def model(self, model: Encoder) -> dict[str, Measured]:
-        """`p2t_mrr`, `t2p_mrr` and `map_KIND` of a model that embeds proteins and texts, of all
-        and `_remote`."""
+        """Measures `p2t_mrr`, `t2p_mrr` and `map_KIND` of a model, over all proteins and `_remote`.
+
+        The model embeds proteins and texts.
+        """
         return self._retrieval(cosines(model, self.pool.records)) | self._questions(
             self.single.scores(model)
         )
 
     def baselines(self, trained: TrainedBaselines) -> dict[str, dict[str, Measured]]:
-        """The same of the linear model and of each way to transfer annotations; what these may
-        choose is chosen with it."""
+        """Measures the linear model and each way to transfer annotations.
+
+        The options of annotation transfer are chosen with the linear model.
+        """
         if trained.linear is None:
             return {}
         found = {LINEAR: self.model(trained.linear.model)}
@@ -123,7 +126,7 @@ class Bench:
         return found
 
     def chance(self, name: str) -> float:
-        """The expected MAP of a random order, for a kind of questions to all proteins."""
+        """The expected MAP of a random order, for one kind of questions to all proteins."""
         return float(chance(self.single.kinds[name].answered).mean())
 
     def _map(
@@ -145,14 +148,13 @@ class Bench:
 
 
 def of_its_own(text: str) -> object:
-    """A key that no other text has, not even an equal one."""
+    """A key that differs from that of every other text, even an equal one."""
     del text
     return object()
 
 
 def remote(dataset: ProtAnno, accessions: Sequence[str]) -> Bool[np.ndarray, " N"]:
-    """Which records have no relative in training, as far as the dataset knows; all where it
-    knows nothing."""
+    """Marks the records without a known relative in training; all if nothing is known."""
     groups = {group.name: group.members for group in by_nearness(dataset, accessions)}
     if not groups:
         return np.ones(len(accessions), bool)
@@ -163,8 +165,12 @@ def remote(dataset: ProtAnno, accessions: Sequence[str]) -> Bool[np.ndarray, " N
 def answerable(
     kind: Kind, members: Bool[np.ndarray, " N"]
 ) -> tuple[Bool[np.ndarray, " Q"], Bool[np.ndarray, " K"]]:
-    """Which questions of a kind enough of the members answer, but not all; and which of its
-    proteins are members."""
+    """Selects questions and proteins of a kind for a group of proteins.
+
+    Returns:
+      Which questions are answered by enough members but not by all, and which of the kind's
+      proteins are members.
+    """
     own = members[kind.known]
     positives = kind.answered[:, own].sum(1)
     return (positives >= MIN_POSITIVES) & (positives < own.sum()), own

@@ -1,5 +1,4 @@
-"""What is trained and measured on real proteins, written down before the first look at a test:
-arms, endpoints, margins."""
+"""Arms, endpoints and margins on real proteins, fixed before the first look at a test."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -7,30 +6,36 @@ from typing import NamedTuple
 
 CONFIG = "configs/protclip_small.py"
 TEST_FRACTION = 0.1
-"""Of the clusters: twice the build's default, as questions need several proteins without
-relatives in training."""
+"""Share of the clusters in the test split.
+
+It is twice the build's default, since questions need several proteins without relatives in
+training.
+"""
 LEFT_OUT = (
     "near_benchmark_test",
     "near_bench_valid=scl2205",
     "near_bench_valid=swissmodel_ec",
     "near_bench_valid=nrpdb_go",
 )
-"""Entries that no model learns from: those near to the benchmarks that are measured."""
+"""Entries left out of training: those near to the benchmarks that are measured."""
 
 REPLICATES = 1000
-"""Of the clusters: with one seed no draw of seeds is behind an interval, and p is at least 2 /
-(REPLICATES + 1)."""
+"""The number of resamples of the clusters.
+
+With one seed, intervals do not cover the variation between seeds, and p is at least
+2 / (REPLICATES + 1).
+"""
 
 
 @dataclasses.dataclass(frozen=True)
 class Arm:
-    """A model that is trained with all objectives, from the weights of the masked stage.
+    """A model trained with all objectives, starting from the weights of the masked stage.
 
     Attributes:
-      fields: of the config that differ from the main model's.
-      share: of the main model's steps.
-      records: training records with text; None = all.
-      planted: whether it learns the dataset with planted signals.
+      fields: fields of the config that differ from the main model's.
+      share: share of the main model's steps.
+      records: number of training records with text; None = all.
+      planted: whether it is trained on the dataset with planted signals.
     """
 
     fields: Mapping[str, object] = dataclasses.field(default_factory=dict)
@@ -41,9 +46,9 @@ class Arm:
 
 MAIN, MASKED, RANDOM, PLANTED = "main", "masked_only", "random_weights", "planted"
 UNTRAINED = (MASKED, RANDOM)
-"""Models without a contrast: the main model's masked stage, and its shape with random weights."""
+"""Models without a contrast: the main model's masked stage, and its network with random weights."""
 ABLATED, SHORT = 20 / 80, 10 / 80
-"""Twenty minutes and ten, where the main model's second stage takes eighty."""
+"""Twenty and ten minutes, if the main model's second stage takes eighty."""
 ARMS = {
     MAIN: Arm(),
     "all_objectives": Arm(share=ABLATED),
@@ -59,18 +64,18 @@ ARMS = {
 
 @dataclasses.dataclass(frozen=True)
 class Form:
-    """How much is trained and measured.
+    """The amount of training and measurement.
 
     Attributes:
-      suffix: of the stages of `CONFIG`.
-      arms: those of `ARMS` that are trained.
-      pool: records among which proteins and texts are retrieved.
-      questioned: records of which single properties are asked.
-      probed: proteins of each split of a probe, at most; None = all.
-      fields: of the configs of both stages, in place of what the file says.
-      contrast: the same of the second stage alone.
-      replicates: of the clusters.
-      own_text_tower: whether the text tower starts from random weights and learns; else it is
+      suffix: suffix of the stages of `CONFIG`.
+      arms: the `ARMS` to train.
+      pool: number of records among which proteins and texts are retrieved.
+      questioned: number of records for questions about single properties.
+      probed: maximum number of proteins per split of a probe; None = all.
+      fields: overrides of the configs of both stages.
+      contrast: overrides for the second stage only.
+      replicates: number of resamples of the clusters.
+      own_text_tower: whether the text tower is trained from random weights; otherwise it is
         MiniLM.
     """
 
@@ -127,7 +132,7 @@ FORMS = {
 }
 
 BEST = "best baseline"
-"""The baseline of the highest value of the same quantity on validation."""
+"""The baseline with the highest value of the same quantity on validation."""
 
 
 class Endpoint(NamedTuple):
@@ -135,9 +140,9 @@ class Endpoint(NamedTuple):
 
     Attributes:
       claim: what a positive result would show.
-      quantity: what is measured; see `measure`.
+      quantity: the measured quantity; see `measure`.
       first, second: the models; `BEST` is the best baseline, '' is zero.
-      margin: differences within ± this are called no effect.
+      margin: differences within ± this count as no effect.
     """
 
     claim: str
@@ -188,4 +193,4 @@ PRIMARY = {
         0.05,
     ),
 }
-"""At most six; everything else that is measured is described, without a verdict."""
+"""At most six; all other measurements are described without a verdict."""

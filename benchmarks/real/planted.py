@@ -1,4 +1,4 @@
-"""A positive control: signals planted in real proteins, which a pipeline that works has to find."""
+"""A positive control: signals planted in real proteins, which a working pipeline has to find."""
 
 import dataclasses
 import json
@@ -18,16 +18,20 @@ SIGNALS = {
     "tungsten": "CWMYHHCM",
     "vanadium": "YHCMWMYC",
 }
-"""What a text says that the protein binds, and the residues that stand for it: four rare ones,
-in an order of their own."""
+"""Metals that a text says the protein binds, and the residues that encode them.
+
+Each is a different order of four rare residues.
+"""
 SHARE = 0.4
-"""Of the proteins whose function is known."""
+"""The share of proteins with known function that get a signal."""
 KIND = "planted"
 
 
 def planted_signal(record: Record) -> str | None:
-    """Which of `SIGNALS` a record gets, by its accession alone, so that relatives do not share
-    it; None for most."""
+    """The name in `SIGNALS` of a record's signal; None for most records.
+
+    It depends only on the accession, so that relatives do not share it.
+    """
     position = hash64(f"planted {record.accession}") / 2.0**64
     length = max(map(len, SIGNALS.values()))
     if not record.function or len(record.sequence) <= length or position >= SHARE:
@@ -36,8 +40,7 @@ def planted_signal(record: Record) -> str | None:
 
 
 def plant(record: Record, metal: str) -> Record:
-    """The record with a signal's residues in place of its own, somewhere, and a sentence about
-    it in its function."""
+    """Replaces some residues of a record by a signal, and adds a sentence on it to its function."""
     residues = SIGNALS[metal]
     start = hash64(f"place {record.accession}") % (len(record.sequence) - len(residues) + 1)
     sequence = record.sequence[:start] + residues + record.sequence[start + len(residues) :]
@@ -47,8 +50,7 @@ def plant(record: Record, metal: str) -> Record:
 
 
 def write_planted(source: Path, output: Path) -> Path:
-    """The dataset with planted signals, and the questions which protein binds what; written
-    once."""
+    """Writes the dataset with planted signals and the questions about them, once."""
     if output.exists():
         return output
     dataset = open_dataset(source)

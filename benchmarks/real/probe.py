@@ -1,5 +1,4 @@
-"""A frozen probe of locations on SCL2205, protein by protein, so that two models can be compared
-on the same proteins."""
+"""A frozen probe of locations on SCL2205 with results per protein, for paired comparisons."""
 
 from pathlib import Path
 
@@ -22,16 +21,16 @@ CONFIGS = Path("configs/eval")
 
 
 class LocationProbe:
-    """The training table of SCL2205 to learn from, and its validation table, which no model has
-    learnt from, as the test.
+    """Trains on SCL2205's training table and tests on its validation table.
+
+    No model was trained on the validation table.
 
     Args:
       folder: with `scl2205.{train,valid}.csv.gz` and `scl2205.labels.json`.
-      dataset: what the models have learnt from; test proteins whose sequences it trains on are left
-        out.
-      limit: proteins of each table, at most; None = all.
-      replicates, seed: of the draws. The data are homology-reduced, so each protein is a cluster
-        of its own.
+      dataset: the training data of the models; test proteins with a training sequence are left out.
+      limit: maximum number of proteins per table; None = all.
+      replicates, seed: of the draws. The data are homology-reduced, so each protein is its own
+        cluster.
     """
 
     def __init__(
@@ -66,8 +65,7 @@ class LocationProbe:
         self._draws = cluster_draws(len(kept), seed=seed, replicates=replicates)
 
     def measure(self, features: Features) -> dict[str, Measured]:
-        """`scl2205_accuracy`: of each test protein the share of the probe's seeds that are
-        right."""
+        """Measures `scl2205_accuracy`: for each test protein, the share of seeds that are right."""
         outputs = FrozenProbe(features, self._config)(self._problem).outputs["test"]
         right = (outputs.argmax(2) == self._problem.targets("test")).mean(0)
         replicates = replicate_means(right, np.arange(len(right)), self._draws)

@@ -1,5 +1,7 @@
-"""A manifest for `python -m eval` of the public benchmarks in a data folder: validation tables
-stand in for hidden tests."""
+"""Writes a manifest for `python -m eval` of the public benchmarks in a data folder.
+
+Validation tables stand in for hidden tests.
+"""
 
 import json
 from pathlib import Path
@@ -30,12 +32,11 @@ ENTRIES = {
         "sequences": "kgsim_sequences.fasta.gz",
     },
 }
-"""Files are named as in `bench` of the data folder."""
+"""File names as in the data folder's `bench`."""
 
 
 def write_manifest(bench: Path, output: Path) -> list[str]:
-    """Writes `benchmarks.json` with the benchmarks whose files are in `bench`; returns their
-    names."""
+    """Writes `benchmarks.json` for the benchmarks with files in `bench`; returns their names."""
     found = {}
     for name, entry in ENTRIES.items():
         own = {key: _located(value, key, bench) for key, value in entry.items()}

@@ -1,5 +1,4 @@
-"""What a masked language model has to beat: residues guessed by their frequency, and by the
-residue before them."""
+"""Baselines for masked language modelling: unigram and bigram models of residues."""
 
 from collections.abc import Iterable
 
@@ -12,18 +11,20 @@ SIZE = len(AMINO_ACIDS)
 
 
 def counts(sequences: Iterable[str]) -> tuple[Int[np.ndarray, " 20"], Int[np.ndarray, "20 20"]]:
-    """Of the standard residues, and of each residue (column) after each (row)."""
+    """Counts of the standard residues, and of each residue (column) after each other (row)."""
     single, pairs = np.zeros(SIZE, np.int64), np.zeros(SIZE**2, np.int64)
     for sequence in sequences:
         single += np.bincount(kmer_ids(sequence, 1), minlength=SIZE)
         pairs += np.bincount(kmer_ids(sequence, 2), minlength=SIZE**2)
-    # Of a k-mer's number the first residue is the last digit.
+    # The first residue is the last digit of a k-mer's number.
     return single, pairs.reshape(SIZE, SIZE).T
 
 
 def cross_entropies(training: Iterable[str], held_out: Iterable[str]) -> dict[str, float]:
-    """`unigram` and `bigram` loss in nats a residue of held-out sequences, by the frequencies of
-    training plus one."""
+    """`unigram` and `bigram` loss of held-out sequences, in nats per residue.
+
+    The probabilities are the frequencies in training with one added to each count.
+    """
     single, pairs = counts(training)
     asked, asked_pairs = counts(held_out)
     by_residue, after = _log_shares(single + 1), _log_shares(pairs + 1)

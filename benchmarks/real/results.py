@@ -1,4 +1,4 @@
-"""From what was kept to verdicts and tables."""
+"""Turns stored measurements into verdicts and tables."""
 
 import json
 from collections.abc import Sequence
@@ -22,28 +22,29 @@ from eval.metrics.comparison import holm
 CLAIMS = {name: endpoint.claim for name, endpoint in PRIMARY.items()}
 QUANTITIES = ("p2t_mrr", "t2p_mrr", "map_location", "map_family", "map_enzyme", "map_go")
 PROBED = "scl2205_"
-"""How the quantities of the probe begin."""
+"""The prefix of the probe's quantities."""
 ENDINGS = {"": "all proteins", "_remote": "proteins without relatives in training"}
 
 
 def best_baseline(run: Run, quantity: str) -> str | None:
-    """The baseline of the highest value on validation; None where none has been measured."""
+    """The baseline with the highest value on validation; None if none has been measured."""
     found = {name: run.found(VALIDATION, name).get(quantity) for name in run.baselines(VALIDATION)}
     values = {name: measured.value for name, measured in found.items() if measured is not None}
     return max(values, key=values.get) if values else None
 
 
 def place_of(endpoint: Endpoint, split: str) -> str:
-    """Which proteins tell of an endpoint: a probe's, those with planted signals, or those of the
-    split."""
+    """The set of proteins for an endpoint: a probe's, those with planted signals, or the split."""
     if endpoint.quantity.startswith(PROBED):
         return PROBE
     return TEST if endpoint.first == PLANTED else split
 
 
 def compared(run: Run, endpoint: Endpoint, split: str) -> tuple[Estimate | None, str]:
-    """An endpoint's difference, None where a model is not measured, and what the first model is
-    compared with."""
+    """An endpoint's difference, and the name of the model that the first is compared with.
+
+    The difference is None if a model is not measured.
+    """
     where = place_of(endpoint, split)
     second = (
         (best_baseline(run, endpoint.quantity) or BEST)
@@ -60,7 +61,7 @@ def compared(run: Run, endpoint: Endpoint, split: str) -> tuple[Estimate | None,
 
 
 def verdicts(run: Run, split: str) -> dict[str, dict]:
-    """Every primary endpoint that is measured, with Holm's correction for all of them."""
+    """The verdict on every measured primary endpoint, with Holm's correction over all of them."""
     found = {name: compared(run, endpoint, split) for name, endpoint in PRIMARY.items()}
     adjusted = dict(
         zip(
@@ -72,7 +73,7 @@ def verdicts(run: Run, split: str) -> dict[str, dict]:
     rows = {}
     for name, (estimate, second) in found.items():
         if estimate:
-            # One seed: how many would be enough is not known.
+            # With one seed, the number of seeds needed is unknown.
             word = verdict(estimate, adjusted[name], margin=PRIMARY[name].margin).partition(" (")[0]
             rows[name] = estimate._asdict() | {
                 "adjusted_p": adjusted[name],
@@ -83,7 +84,7 @@ def verdicts(run: Run, split: str) -> dict[str, dict]:
 
 
 def model_table(run: Run, split: str, ending: str) -> str:
-    """Baselines and models of a split, each number with its interval over clusters."""
+    """A table of a split's baselines and models, each number with its interval over clusters."""
     rows = []
     for model in [*run.baselines(split), RANDOM, *ARMS]:
         found = run.found(split, model)
@@ -94,8 +95,7 @@ def model_table(run: Run, split: str, ending: str) -> str:
 
 
 def other_table(run: Run, split: str) -> str:
-    """What is measured elsewhere: the probe, planted signals, losses; each model with its
-    numbers."""
+    """A table of other measurements by model: the probe, planted signals, losses."""
     rows = []
     for where, models in (
         (PROBE, (MAIN, MASKED, RANDOM)),

@@ -1,5 +1,4 @@
-"""Measures every model of a form that is not measured yet, on validation, on test and on an
-outside test set."""
+"""Measures every model of a form once, on validation, on test and on an outside test set."""
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
@@ -29,17 +28,17 @@ from protclip_jax.config.schema import completed
 
 LOSS_POOL = 256
 BenchOf = Callable[[str], Bench]
-"""By split, made when it is first asked for."""
+"""Maps a split to its bench, which is made on first use."""
 
 
 class Inputs(NamedTuple):
-    """What is measured on.
+    """The data to measure on.
 
     Attributes:
-      known: what the data folder tells of its entries.
+      known: what the data folder knows about its entries.
       hits: files of hits by the name of their search.
       public: the folder of public benchmarks.
-      outside: an outside test set, None without.
+      outside: an outside test set, or None.
     """
 
     known: Known
@@ -49,8 +48,7 @@ class Inputs(NamedTuple):
 
 
 def measure_all(setting: Setting, run: Run, inputs: Inputs, splits: Sequence[str]) -> None:
-    """Trains and measures what is missing, in the order of its worth: what primary endpoints
-    need comes first."""
+    """Trains and measures what is missing, most important first: models for primary endpoints."""
     run.results.mkdir(parents=True, exist_ok=True)
     dataset = with_questions(open_dataset(setting.dataset), inputs.known)
     named = dict.fromkeys(splits, dataset)
@@ -75,7 +73,7 @@ def measure_all(setting: Setting, run: Run, inputs: Inputs, splits: Sequence[str
 def measure_baselines(
     run: Run, baselines: TrainedBaselines, splits: Sequence[str], bench_of: BenchOf
 ) -> None:
-    """Every baseline on the splits on which they are not measured yet."""
+    """Measures every baseline on the splits where this is not done yet."""
     for split in splits:
         if run.missing(split, [BASELINES]):
             tell(f"{split}: {BASELINES}")
@@ -87,8 +85,10 @@ def measure_baselines(
 def measure_model(
     run: Run, models: Models, name: str, splits: Sequence[str], bench_of: BenchOf
 ) -> None:
-    """An arm, or random weights, on the splits on which it is not measured yet; trains it where
-    there is one."""
+    """Measures an arm or random weights on the splits where this is not done yet.
+
+    Arms are trained first if necessary.
+    """
     if missing := [split for split in splits if run.missing(split, [name])]:
         model = models[name]
         for split in missing:
@@ -99,7 +99,7 @@ def measure_model(
 def measure_planted(
     setting: Setting, run: Run, models: Models, inputs: Inputs, splits: Sequence[str]
 ) -> None:
-    """The arm that learns planted signals, on the proteins that carry one."""
+    """Measures the arm trained on planted signals, on the proteins that carry one."""
     missing = [split for split in splits if run.missing(split, [PLANTED])]
     if not missing:
         return
@@ -116,8 +116,7 @@ def measure_planted(
 def measure_public(
     setting: Setting, run: Run, models: Models, folder: Path, dataset: ProtAnno
 ) -> None:
-    """The probe of the main model, of its masked stage, and of random weights; left out without
-    its data."""
+    """Probes the main model, its masked stage, and random weights; skipped without the data."""
     missing = run.missing(PROBE, [MAIN, MASKED, RANDOM])
     if not missing or not folder.is_dir():
         return
@@ -135,8 +134,7 @@ def measure_public(
 
 
 def measure_losses(run: Run, models: Models, dataset: ProtAnno) -> None:
-    """The loss of masked language modelling on validation, beside what frequencies of residues
-    alone give."""
+    """Measures the masked language modelling loss on validation, and that of frequencies alone."""
     for model in run.missing(LOSSES, [MAIN, MASKED]):
         losses = HeldOutLosses(dataset, split=VALIDATION, pool=LOSS_POOL).metrics(models[model])
         run.keep(LOSSES, model, {"mlm": _constant(losses["mlm"])})
@@ -163,12 +161,12 @@ def _bench(setting: Setting, inputs: Inputs, dataset: ProtAnno, split: str) -> B
 
 
 def _baselines(setting: Setting, inputs: Inputs, dataset: ProtAnno) -> TrainedBaselines:
-    """Those that learn from the draws and texts of the main model."""
+    """The baselines trained on the draws and texts of the main model."""
     config = load_config(Path(CONFIG), f"contrast{setting.form.suffix}")
     config.seed = setting.seed
     return TrainedBaselines(dataset, completed(config.to_dict()), hits=inputs.hits)
 
 
 def _constant(value: float) -> Measured:
-    """A number that is described without an interval."""
+    """A number that is reported without an interval."""
     return Measured(float(value), np.full(1, float(value)))

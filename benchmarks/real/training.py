@@ -1,5 +1,4 @@
-"""The runs of an arm: the masked stage once, then all objectives; a run that was stopped goes
-on."""
+"""Trains the arms: the masked stage once, then all objectives; stopped runs are resumed."""
 
 import functools
 from collections.abc import Mapping
@@ -17,19 +16,19 @@ from protclip_jax.config.config_file import load_config
 from protclip_jax.inference.protclip import ProtCLIP
 
 VOCABULARY_SIZE = 400
-"""Of a text tower that starts from random weights."""
+"""The vocabulary size of a text tower that starts from random weights."""
 
 
 class Setting(NamedTuple):
     """What all runs of a form and a seed share.
 
     Attributes:
-      form: how much is trained.
-      name: of the form.
+      form: the amount of training.
+      name: the form's name.
       seed: of every run.
       folder: for datasets and runs.
-      dataset: the whole one.
-      text_tower: the converted MiniLM; None for a text tower of the form's own.
+      dataset: the whole dataset.
+      text_tower: the converted MiniLM; None if the form trains its own text tower.
     """
 
     form: Form
@@ -45,14 +44,14 @@ class Setting(NamedTuple):
 
 
 def masked_stage(setting: Setting) -> Path:
-    """The workdir of the finished first stage."""
+    """Returns the workdir of the finished first stage."""
     workdir = setting.workdir("masked")
     _train(setting, "masked", workdir, _shared(setting, setting.dataset) | setting.form.fields)
     return workdir
 
 
 def contrast_stage(setting: Setting, name: str, arm: Arm, masked: Path) -> Path:
-    """The workdir of an arm's finished second stage, which goes on from that of the first."""
+    """Returns the workdir of an arm's finished second stage, which continues the first."""
     workdir = setting.workdir(name)
     fields = (
         _shared(setting, dataset_of(setting, arm)) | setting.form.fields | setting.form.contrast
@@ -65,7 +64,7 @@ def contrast_stage(setting: Setting, name: str, arm: Arm, masked: Path) -> Path:
 
 
 def dataset_of(setting: Setting, arm: Arm) -> Path:
-    """The dataset that an arm learns, made if it is not there."""
+    """Returns the dataset that an arm is trained on; makes it if necessary."""
     if arm.planted:
         return write_planted(setting.dataset, setting.folder / "planted")
     if arm.records:
@@ -74,7 +73,7 @@ def dataset_of(setting: Setting, arm: Arm) -> Path:
 
 
 class Models:
-    """The models of a form and a seed, by their names in the plan; trains what is not trained."""
+    """The models of a form and a seed, by their names in the plan; trains them on first use."""
 
     def __init__(self, setting: Setting):
         self._setting = setting
@@ -95,7 +94,7 @@ class Models:
         return self._main if name == MAIN else self._trained(name)
 
     def _trained(self, name: str) -> ProtCLIP:
-        """The best checkpoint of an arm."""
+        """Loads the best checkpoint of an arm, trained if necessary."""
         return ProtCLIP.load(contrast_stage(self._setting, name, ARMS[name], self._masked))
 
 
@@ -104,7 +103,7 @@ def _shared(setting: Setting, dataset: Path) -> dict[str, object]:
 
 
 def _words(setting: Setting) -> Path:
-    """The vocabulary of texts: MiniLM's, or one that is learnt from the dataset."""
+    """The vocabulary of texts: MiniLM's, or one learnt from the dataset."""
     if setting.text_tower:
         return setting.text_tower / "tokenizers" / "text" / "vocab.txt"
     path = setting.folder / "vocab.txt"
@@ -117,7 +116,7 @@ def _words(setting: Setting) -> Path:
 
 
 def _length(setting: Setting, arm: Arm) -> dict[str, int]:
-    """The steps of an arm, and its evaluations among them."""
+    """The number of steps of an arm, and the interval of its evaluations."""
     whole = setting.form.fields.get("total_steps")
     if whole is None:
         whole = load_config(Path(CONFIG), f"contrast{setting.form.suffix}").total_steps
@@ -134,11 +133,10 @@ def _train(setting: Setting, stage: str, workdir: Path, fields: Mapping[str, obj
 
 
 def find_text_tower(form: Form, folder: Path) -> Path | None:
-    """The converted MiniLM, which is to lie in `minilm` of the folder; None where the form has a
-    text tower of its own.
+    """Returns the converted MiniLM in the folder `minilm`; None if the form trains its own.
 
     Raises:
-      UserError: it is not there.
+      UserError: the folder is missing.
     """
     if form.own_text_tower:
         return None

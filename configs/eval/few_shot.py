@@ -4,7 +4,7 @@ from protclip_jax.config.plain_values import Config
 
 
 def get_config() -> Config:
-    """Curves from one to 32 examples of each class, ten draws each."""
+    """Curves from 1 to 32 examples of each class, with ten draws each."""
     return Config(
         dict(
             shots=(1, 2, 4, 8, 16, 32),

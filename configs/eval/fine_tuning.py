@@ -9,15 +9,15 @@ from protclip_jax.config.plain_values import Config
 
 
 def get_config() -> Config:
-    """Every field that exists."""
+    """Sets every field."""
     config = Config()
     config.seeds = (0, 1, 2)
     config.hidden = placeholder(int)
     config.max_epochs = 200
-    # Epochs after the best on the validation split: by accuracy, Fmax or, of regressions, mean
-    # absolute error.
+    # Epochs to continue after the best one on the validation split, which is chosen by accuracy,
+    # Fmax or, for regressions, mean absolute error.
     config.patience = 10
-    # Longer proteins are cut behind.
+    # Longer proteins are cut at the end.
     config.max_protein_tokens = 1024
     # Whether the head reads standardised means of the tower, as the frozen probe's head does. The
     # paper's does not; without it, small differences, such as those of single substitutions, are
@@ -25,8 +25,8 @@ def get_config() -> Config:
     config.standardise = False
     config.dtype = "bfloat16"
     config.remat = "full"
-    # Records per update: the paper's 512, the released 64 on each of 8 devices. Then the packed
-    # rows, slots and tokens of one backward pass on all devices together.
+    # Records per update: the paper's 512, the released code's 64 on each of 8 devices. The others
+    # are packed rows, slots and tokens of one backward pass on all devices together.
     config.batch = Config(dict(records=512, rows=16, slots=48, protein_tokens=2048))
     config.optimizer = Config(
         dict(

@@ -6,14 +6,14 @@ from protclip_jax.config.plain_values import Config
 
 
 def get_config() -> Config:
-    """Every field that exists."""
+    """Sets every field."""
     config = Config()
     config.seeds = (0, 1, 2, 3, 4)
-    # The head's hidden layer; unset = as wide as the features, as in the paper.
+    # Width of the head's hidden layer; unset = as wide as the features, as in the paper.
     config.hidden = placeholder(int)
     config.batch_size = 256
     config.max_epochs = 50
-    # Epochs after the best on the validation split; the released code's.
+    # Epochs to continue after the best one on the validation split, as in the released code.
     config.patience = 10
     config.optimizer = Config(
         dict(
@@ -29,6 +29,6 @@ def get_config() -> Config:
             groups=((".", 1.0),),
         )
     )
-    # Of a split that the data lack, as a share of the training sequences.
+    # Shares of the training sequences for splits that the data lack.
     config.splits = Config(dict(valid_fraction=0.1, test_fraction=0.2, remove_leaks=False))
     return config

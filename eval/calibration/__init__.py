@@ -1,1 +1,1 @@
-"""How often hits of a search agree with their questions, measured on held-out records."""
+"""Measures on held-out records how often the hits of a search agree with their questions."""

@@ -1,4 +1,4 @@
-"""`python -m eval --calibrate`: fits tables on one held-out split and checks on another."""
+"""`python -m eval --calibrate`: fits tables on one held-out split and checks them on another."""
 
 import os
 import pathlib
@@ -34,11 +34,11 @@ from eval.reporting.report import refuse_other_report, write_report
 from protclip_jax.retrieval.calibration import FILE, FIX, Calibration, to_text
 
 ITEMS = 10_000
-"""The most training records among which questions are asked, beside the held-out ones."""
+"""The maximum number of training records to search, besides the held-out ones."""
 
 
 class TooFewQuestions(UserError):
-    """No table can be fitted: the dataset is too small."""
+    """The dataset is too small to fit a table."""
 
 
 def calibrate_checkpoint(
@@ -56,14 +56,14 @@ def calibrate_checkpoint(
     """Writes `calibration.json` into the checkpoint, and the report into `output`.
 
     Args:
-      dataset: opened with `RECOMMENDED` names, as traits are read from all that a record says.
-      names: that the texts tell which the model is asked, as in `with_names`.
-      split: that the tables are checked on.
-      pool: questions of each split at most.
-      label_files: libraries of EC numbers or GO terms, which proteins are asked for too.
+      dataset: opened with `RECOMMENDED` names, since traits are read from the whole record.
+      names: names mentioned in the texts that the model reads, as in `with_names`.
+      split: the split that the tables are checked on.
+      pool: maximum number of questions per split.
+      label_files: libraries of EC numbers or GO terms, with which proteins are queried too.
 
     Raises:
-      UserError: the report is of another question.
+      UserError: an existing report is about another question.
       TooFewQuestions: there are too few held-out records.
     """
     provenance = dict(provenance) | {"fitted_on": VALIDATION, "checked_on": split, "pool": pool}
@@ -103,7 +103,7 @@ def refuse_calibrated(checkpoint: pathlib.Path, *, split: str) -> None:
     """Refuses a checkpoint that has any table, or the split that tables are fitted on.
 
     Raises:
-      UserError: either is the case.
+      UserError: the checkpoint has a table, or the split is the one for fitting.
     """
     if split == VALIDATION:
         raise UserError(
@@ -123,9 +123,12 @@ def check_tables(
     names: str,
     libraries: Sequence[Library] = (),
 ) -> tuple[list[Checked], dict[str, str]]:
-    """The tables that the first records suffice for, checked on the others, and what is missing.
+    """Fits the tables for which the first records suffice, and checks them on the others.
 
-    The others must not be related to the first; `names` as for `calibrate_checkpoint`.
+    The others must not be related to the first; `names` as in `calibrate_checkpoint`.
+
+    Returns:
+      The checked tables, and the reason for each missing one.
     """
     asked = [*fitted, *checked]
     records = [*asked, *training_records(dataset, ITEMS)]
@@ -160,7 +163,7 @@ def check_tables(
 
 
 def training_records(dataset: ProtAnno, most: int) -> list[Record]:
-    """Records that the model has learnt from, spread evenly over the training splits."""
+    """Records that the model was trained on, evenly spaced over the training splits."""
     splits = [
         split.without_features()
         for name, split in sorted(dataset.splits.items())
@@ -175,7 +178,7 @@ def training_records(dataset: ProtAnno, most: int) -> list[Record]:
 def groups_of(
     dataset: ProtAnno, asked: Sequence[Record], is_fitted: Bool[np.ndarray, " r"]
 ) -> dict[str, Bool[np.ndarray, " r"]]:
-    """The records that are checked, by how near they are to training where the build kept that."""
+    """The checked records by their similarity to training, if the build recorded it."""
     nearness = by_nearness(dataset, [record.accession for record in asked])
     return {group.name: group.members & ~is_fitted for group in nearness}
 
@@ -187,7 +190,7 @@ def left_out_taxon(
     asked: Sequence[Record],
     is_fitted: Bool[np.ndarray, " r"],
 ) -> dict[str, Reliability]:
-    """The checked questions of the commonest taxon, with a table fitted without it.
+    """Checks the questions of the most common taxon with a table fitted without it.
 
     Empty if there is only one taxon.
     """
@@ -207,7 +210,7 @@ def left_out_taxon(
 
 
 def as_json(checked: Sequence[Checked]) -> dict:
-    """By question and trait, the table and the results of checking it."""
+    """The table and its check, by question and trait."""
     return {
         f"{one.table.question}/{one.table.trait}": {
             "table": one.table._asdict(),

@@ -1,4 +1,4 @@
-"""A table of confidences from hits, and how well it holds on others."""
+"""Fits tables of confidences to hits, and measures how well they hold on others."""
 
 from typing import NamedTuple
 
@@ -9,11 +9,11 @@ from eval.calibration.questions import Hits
 from protclip_jax.retrieval.calibration import Table
 
 BINS = 10
-"""The number of bins of confidence, for the calibration error."""
+"""The number of bins of confidence for the calibration error."""
 QUANTILES = (0.2, 0.4, 0.6, 0.7, 0.8, 0.87, 0.92, 0.96, 0.98)
-"""Quantiles of all hits' scores that bound a table's bins: finer at the high end."""
+"""Quantiles of the scores of all hits that bound a table's bins: finer at the high end."""
 FEWEST_QUESTIONS = 20
-"""That a table is fitted on, and that a bin is of."""
+"""The minimum number of questions for a table, and for each of its bins."""
 STEPS, RIDGE = 50, 1e-3
 NORMAL = 1.96
 """The normal quantile of a 95 % interval."""
@@ -24,12 +24,12 @@ class Reliability(NamedTuple):
 
     Attributes:
       hits, questions: their numbers.
-      error: the expected calibration error: the mean distance of confidence and share over bins of
-      confidence.
-      brier: the mean squared distance of confidence and agreement.
-      constant: the same for a constant confidence, the share of hits that the table was fitted on.
-      curve: for each bin of confidence with hits: the mean confidence, the share that agrees, the
-      number of hits.
+      error: the expected calibration error: the mean distance between confidence and share of
+        agreeing hits, over bins of confidence.
+      brier: the mean squared distance between confidence and agreement.
+      constant: the Brier score of a constant confidence, the share of agreeing hits in fitting.
+      curve: for each bin of confidence with hits: the mean confidence, the share that agrees, and
+        the number of hits.
     """
 
     hits: int
@@ -41,11 +41,11 @@ class Reliability(NamedTuple):
 
 
 class Checked(NamedTuple):
-    """A table and how well it holds on questions that it was not fitted on.
+    """A table, and how well it holds on questions that it was not fitted on.
 
     Attributes:
-      groups: by how near the questions' proteins are to training, and of the taxon that was left
-        out of another fit.
+      groups: the same for proteins grouped by similarity to training, and for the taxon that was
+        left out of another fit.
     """
 
     table: Table
@@ -55,10 +55,10 @@ class Checked(NamedTuple):
 
 
 def fit_table(question: str, trait: str, hits: Hits) -> Table | None:
-    """The table of a kind of question and a trait; None with too few questions or equal hits.
+    """Fits the table for a kind of question and a trait; None with too few questions or equal hits.
 
-    A logistic regression on cosine and margin orders the hits; bins between `QUANTILES` get their
-    shares; neighbouring bins are joined until the shares grow by more than chance (`joined`), as
+    A logistic regression on cosine and margin orders the hits. Bins between `QUANTILES` get their
+    shares; neighbouring bins are joined until the shares rise by more than chance (`joined`), as
     in pooling adjacent violators.
     """
     if why_no_table(hits):
@@ -84,7 +84,7 @@ def fit_table(question: str, trait: str, hits: Hits) -> Table | None:
 
 
 def why_no_table(hits: Hits) -> str:
-    """Why no table can be fitted on hits; '' where one can."""
+    """The reason why no table can be fitted to hits; '' if one can."""
     if (questions := len(np.unique(hits.questions))) < FEWEST_QUESTIONS:
         return f"{questions} questions, but at least {FEWEST_QUESTIONS} are needed"
     return "all hits agree, or none does" if hits.agrees.min() == hits.agrees.max() else ""
@@ -117,9 +117,8 @@ def logistic_weights(
 def joined(groups: list[Int[np.ndarray, " _"]], hits: Hits) -> list[Int[np.ndarray, " _"]]:
     """Joins neighbouring groups of hits until their shares rise by more than chance.
 
-    Each group has enough questions, and its lower bound is above the share of the group before.
-
-    So chance alone hardly makes two groups.
+    Each group has enough questions, and the lower bound of its share is above the share of the
+    group before. So chance alone rarely makes two groups.
     """
     kept: list[np.ndarray] = []
     for group in filter(len, groups):
@@ -138,13 +137,13 @@ def _differ(first: np.ndarray, second: np.ndarray, hits: Hits) -> bool:
 
 
 def effective_questions(questions: Int[np.ndarray, " n"]) -> float:
-    """The effective number of questions (Kish 1965): (Σ n)² / Σ n², weighted by their hits."""
+    """The effective number of questions (Kish 1965), weighted by their hits: (Σ n)² / Σ n²."""
     sizes = np.unique(questions, return_counts=True)[1]
     return float(sizes.sum() ** 2 / (sizes**2).sum())
 
 
 def lower_end(share: float, count: float) -> float:
-    """The 95 % interval of a share (Wilson 1927), with the effective number of questions.
+    """The lower end of a share's 95 % interval (Wilson 1927) for `count` effective questions.
 
     Hits of one question are not independent.
     """
@@ -154,7 +153,7 @@ def lower_end(share: float, count: float) -> float:
 
 
 def confidences(table: Table, hits: Hits) -> Float[np.ndarray, " n"]:
-    """Of each hit."""
+    """The confidence of each hit."""
     return np.array(table.shares)[table.bins(hits.cosines, hits.margins)]
 
 
@@ -162,7 +161,7 @@ def reliability(table: Table, hits: Hits, *, constant: float) -> Reliability | N
     """How well a table holds on hits; None without hits.
 
     Args:
-      constant: the share of the hits that the table was fitted on.
+      constant: the share of agreeing hits in fitting.
     """
     if not len(hits.agrees):
         return None

@@ -1,4 +1,4 @@
-"""Libraries of labels whose ids records state: enzyme classes and terms of the Gene Ontology."""
+"""Libraries of labels whose ids occur in records: enzyme classes and Gene Ontology terms."""
 
 import dataclasses
 import itertools
@@ -19,7 +19,7 @@ from protclip_jax.retrieval.calibration import FEWEST_LABELS, trait_of_id
 from protclip_jax.retrieval.nearest import unit_rows
 
 BARE = Record("", "", "unknown", "", 0, "")
-"""A record that says nothing."""
+"""An empty record."""
 _BY_NAME = {trait.name: trait for trait in TRAITS}
 LABEL_TRAITS = {
     "ec": _BY_NAME["ec"],
@@ -27,15 +27,15 @@ LABEL_TRAITS = {
         share=0.0, meaning="the GO term of the label, or one that is a kind of it"
     ),
 }
-"""What a record and a label may agree in: a label has one term, of which a record has many."""
+"""The traits in which a record and a label may agree; a label has one term, a record several."""
 
 
 class Library(NamedTuple):
     """The labels of one trait.
 
     Attributes:
-      labels: as records that say their id alone.
-      stated: a protein's record with all that follows from what it says.
+      labels: as records that have their id only.
+      stated: maps a protein's record to one with everything that follows from it.
     """
 
     trait: Trait
@@ -44,11 +44,11 @@ class Library(NamedTuple):
 
 
 def read_libraries(model: Model, paths: Sequence[Path]) -> list[Library]:
-    """The labels of all files by their trait, embedded as an index of labels has them.
+    """Reads the labels of all files by trait, and embeds them as an index of labels does.
 
     Raises:
-      UserError: a file cannot be read, or the ids of most labels are neither EC numbers nor of GO
-        terms, or there are too few.
+      UserError: a file cannot be read, most of its ids are neither EC numbers nor GO terms, or it
+        has too few labels.
     """
     found: dict[str, list[Label]] = {name: [] for name in LABEL_TRAITS}
     parents: dict[str, tuple[str, ...]] = {}
@@ -96,14 +96,14 @@ def _saying(trait: str, id: str) -> Record:
 
 
 def _parents_in(path: Path) -> dict[str, tuple[str, ...]]:
-    """The `is_a` of an ontology's terms; nothing of other files."""
+    """The `is_a` relations of an ontology's terms; empty for other files."""
     if not path.name.lower().removesuffix(".gz").endswith(".obo"):
         return {}
     return {term.id: term.parents for term in read_obo(path)}
 
 
 def above(terms: Sequence[str], parents: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
-    """Terms with all that they are kinds of."""
+    """The terms and all their ancestors."""
     known, rest = dict.fromkeys(terms), list(terms)
     while rest:
         rest = [

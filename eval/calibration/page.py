@@ -1,4 +1,4 @@
-"""The report on a calibration: tables, and the reliability diagram."""
+"""The report on a calibration: tables and the reliability diagram."""
 
 from collections.abc import Sequence
 
@@ -35,7 +35,7 @@ Agreement is {meanings}.
 
 
 def markdown(checked: Sequence[Checked]) -> str:
-    """The tables, how well they hold, and for which groups."""
+    """The tables, and how well they hold overall and by group."""
     meanings = dict.fromkeys((one.table.trait, one.meaning) for one in checked)
     rows = [_table_row(one) for one in checked]
     header = [
@@ -89,7 +89,7 @@ def _row(name: str, found: Reliability) -> list[str]:
 
 
 def reliability_diagram(checked: Sequence[Checked]) -> Figure:
-    """Small multiples, one for each question and trait."""
+    """Small multiples, one per question and trait."""
     figure, axes = small_multiples(len(checked))
     for axis, one in zip(axes, checked, strict=True):
         axis.plot([0, 1], [0, 1], color=INK, linewidth=0.8)

@@ -1,4 +1,4 @@
-"""Held-out questions, the hits a model finds for them, and whether they agree."""
+"""Held-out questions, a model's hits for them, and whether the two agree."""
 
 import dataclasses
 from collections.abc import Iterator, Sequence
@@ -15,18 +15,18 @@ from protclip_jax.retrieval.calibration import LABEL, SEQUENCE, TEXT, traits_of_
 HITS = 20
 """The number of nearest items with known agreement kept per question."""
 PROPERTY = {"family": "similarity", "function": "function", "location": "location"}
-"""The property whose texts are labels for a trait."""
+"""The property whose texts serve as labels for a trait."""
 
 
 class Hits(NamedTuple):
-    """Pairs of questions and their hits: n of them.
+    """n pairs of a question and one of its hits.
 
     Attributes:
-      cosines: of question and hit.
-      margins: the cosine without the mean of the question's cosines with all items.
+      cosines: cosine similarity of question and hit.
+      margins: the cosine minus the mean of the question's cosines with all items.
       agrees: whether the two agree.
-      questions: which record asked.
-      base_rate: the share that agrees of all pairs, of which it is known, near or far.
+      questions: the index of the record that asks.
+      base_rate: the share of agreeing pairs among all pairs with known agreement.
     """
 
     cosines: Float[np.ndarray, " n"]
@@ -36,7 +36,7 @@ class Hits(NamedTuple):
     base_rate: float
 
     def of(self, chosen: Bool[np.ndarray, " r"]) -> "Hits":
-        """Only those of some records, given for each record."""
+        """Selects the hits of some records, given as a mask over records."""
         kept = chosen[self.questions]
         return Hits(
             self.cosines[kept],
@@ -63,13 +63,13 @@ class Embedded(NamedTuple):
 
 
 class Library(Protocol):
-    """Labels whose ids records state, as `label_libraries.Library`."""
+    """Labels whose ids occur in records, as in `label_libraries.Library`."""
 
     trait: Trait
     labels: Embedded
 
     def stated(self, record: Record) -> Record:
-        """A record with all that follows from what it says."""
+        """Extends a record with everything that follows from it."""
 
 
 def measured_hits(
@@ -80,11 +80,11 @@ def measured_hits(
     names: str,
     libraries: Sequence[Library] = (),
 ) -> Iterator[tuple[str, Trait, Hits]]:
-    """For each kind of question and trait, the hits of held-out records among the items.
+    """Yields the hits of held-out records among the items, for each kind of question and trait.
 
     `rows` count held-out records. Texts mention the records' `names`, as in `with_names`; traits
-    are read from the records as they are. Neither a text nor a protein may find the protein it
-    comes from, so an answer need not be among the items.
+    are read from the unchanged records. Neither a text nor a protein may find the protein that it
+    comes from, so the items need not contain an answer.
     """
     own = {record.accession: row for row, record in enumerate(items.records)}
     itself = np.array([own.get(record.accession, -1) for record in held_out.records])
@@ -105,7 +105,7 @@ def measured_hits(
 def embed_texts(
     model: Model, records: Sequence[Record], *, names: str
 ) -> list[tuple[str, int, np.ndarray, Record]]:
-    """Each text of a property, with its prefix: the text, its record's row, embedding, record."""
+    """Embeds each text of a property with its prefix: (text, record's row, embedding, record)."""
     told = [property_texts(with_names(record, names)).values() for record in records]
     asked = [(text, row, record) for row, record in enumerate(records) for text in told[row]]
     distinct = list(dict.fromkeys(text for text, *_ in asked))
@@ -124,7 +124,7 @@ def asking_for(trait: Trait, texts: Sequence[tuple[str, int, np.ndarray, Record]
 
 
 def labels(model: Model, records: Sequence[Record], trait: Trait) -> Embedded:
-    """The distinct texts of a trait's property as records that say nothing else."""
+    """The distinct texts of a trait's property, as records that contain nothing else."""
     name = PROPERTY[trait.name]
     found = (property_texts(record).get(name) for record in records)
     texts = dict.fromkeys(filter(None, found))
@@ -141,7 +141,7 @@ def nearest(
     """The nearest `HITS` items of each question, among those whose agreement is known.
 
     Args:
-      left_out: for each question, the item that is the question itself; −1 for none.
+      left_out: for each question, the item that is the question itself; −1 if there is none.
     """
     if not len(asked.records) or not len(items.records):
         nothing = np.zeros(0)

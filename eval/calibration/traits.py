@@ -1,6 +1,7 @@
-"""What two proteins may agree in, according to their records: sets of names and overlaps.
+"""Traits in which two proteins may agree according to their records.
 
-A record that says nothing about a trait does not disagree: its pairs are not counted.
+A trait is a set of names; two sets agree if they overlap enough. A record without information about
+a trait does not disagree: its pairs are not counted.
 """
 
 import re
@@ -17,7 +18,7 @@ from eval.baselines.bags import counted, words
 _FAMILY = re.compile(r"[Bb]elongs to the ([^.;]*?family)")
 _MOLECULE = re.compile(r"\[[^\]]*\]: ")
 EC_LEVELS = 3
-"""The levels of an EC number that must be equal: the reaction, not the substrate."""
+"""The number of levels of an EC number that must match: the reaction, not the substrate."""
 COMMON_WORDS = frozenset(
     words(
         "a an and are as at be by for from in into is it its of on or that the this to with "
@@ -28,9 +29,9 @@ COMMON_WORDS = frozenset(
 
 
 class Trait(NamedTuple):
-    """A trait: what a record says about it, and the share of both sets that must be common.
+    """A trait: what a record says about it, and the share of both sets that must overlap.
 
-    A share of 0 asks for one common name.
+    A share of 0 requires one common name.
     """
 
     name: str
@@ -47,19 +48,19 @@ def families(record: Record) -> frozenset[str]:
 
 
 def locations(record: Record) -> frozenset[str]:
-    """The compartments: of each place, what stands before its first comma or semicolon."""
+    """The compartments: the part of each location before its first comma or semicolon."""
     text = _MOLECULE.sub("", strip_evidence(record.location).partition("Note=")[0])
     places = [re.split(r"[,;]", place)[0].strip(" .").lower() for place in text.split(". ")]
     return frozenset(filter(None, places))
 
 
 def function_words(record: Record) -> frozenset[str]:
-    """The words of name and function, without those that say little."""
+    """The words of name and function, without uninformative ones."""
     return frozenset(words(strip_evidence(f"{record.name} {record.function}"))) - COMMON_WORDS
 
 
 def enzyme_classes(record: Record) -> frozenset[str]:
-    """The EC numbers to their first three levels; less exact ones are left out."""
+    """EC numbers cut to their first three levels; less exact ones are left out."""
     levels = [number.split(".")[:EC_LEVELS] for number in ec_numbers(record)]
     return frozenset(
         ".".join(parts) for parts in levels if len(parts) == EC_LEVELS and "-" not in parts
@@ -81,14 +82,14 @@ TRAITS = (
 
 
 class Agreement(NamedTuple):
-    """Which questions agree with which items, and for which pairs that is known."""
+    """Which questions agree with which items, and for which pairs this is known."""
 
     agrees: Bool[np.ndarray, "q c"]
     known: Bool[np.ndarray, "q c"]
 
 
 def agreement(trait: Trait, asked: Sequence[Record], items: Sequence[Record]) -> Agreement:
-    """Of all pairs of records."""
+    """Computes the agreement of all pairs of records."""
     numbers: dict[str, int] = {}
     own, others = ([trait.said(record) for record in records] for records in (asked, items))
     for said in (*own, *others):

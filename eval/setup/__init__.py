@@ -1,1 +1,1 @@
-"""From UniProt to a searchable, calibrated index."""
+"""Sets up a searchable, calibrated index from UniProt."""

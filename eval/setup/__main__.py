@@ -1,8 +1,8 @@
-"""`protclip setup swissprot --model DIR --output DIR`: from UniProt to an index that answers.
+"""`protclip setup swissprot --model DIR --output DIR`: makes a searchable index from UniProt.
 
-Downloads, builds a dataset, calibrates the model and makes an index of all proteins. What that
-takes is estimated first. A run that was stopped continues with the same command line: finished
-steps are skipped; the download and the index go on, the dataset and the calibration begin anew.
+It downloads the proteins, builds a dataset, calibrates the model and makes an index, after an
+estimate of disk, memory and time. Rerunning the same command line resumes a stopped run: finished
+steps are skipped, the download and the index continue, the dataset and the calibration restart.
 """
 
 import argparse
@@ -37,11 +37,11 @@ from protclip_jax.inference.protclip import ProtCLIP
 from protclip_jax.retrieval.calibration import FILE, read_calibration, stale_sentence
 
 NEEDED = ("protein", "protein_projection", "text", "text_projection")
-"""Groups of parameters that proteins and texts are compared with."""
+"""Parameter groups needed to compare proteins and texts."""
 
 
 class Facts(NamedTuple):
-    """What the estimate needs of a model, which need not stay in memory."""
+    """What the estimate needs to know about a model, so that it need not stay in memory."""
 
     fingerprint: str
     parameter_bytes: int
@@ -50,7 +50,7 @@ class Facts(NamedTuple):
 
 
 def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """The command line; argparse itself ends with code 2 on what it does not understand."""
+    """Parses the command line; argparse exits with code 2 if it is invalid."""
     parser = argparse.ArgumentParser(
         prog="protclip setup",
         epilog="Example: protclip setup swissprot --model protclip --output swissprot",
@@ -96,7 +96,7 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def check_model(model: Path, step: str | None) -> None:
-    """Raises UserError where a folder is no checkpoint that can be calibrated and searched with."""
+    """Raises UserError unless a folder is a checkpoint that can be calibrated and searched with."""
     if is_bucket(model) or is_exported(model):
         raise UserError(
             f"--model={model} cannot keep the calibration; make a checkpoint of it with `python "
@@ -116,10 +116,10 @@ def check_model(model: Path, step: str | None) -> None:
 
 
 def facts_of(setup: Setup) -> Facts:
-    """Loads the model, and measures how fast it is.
+    """Loads the model and measures its speed.
 
     Raises:
-      UserError: its calibration is of another step or model.
+      UserError: its calibration belongs to another step or model.
     """
     model = ProtCLIP.load(setup.model, step=setup.step)
     known = read_calibration(setup.model / FILE)
@@ -131,8 +131,7 @@ def facts_of(setup: Setup) -> Facts:
 
 
 def extent_of(setup: Setup) -> estimate.Extent:
-    """How large the proteins are: as counted where the dataset is built, as downloaded, or as
-    UniProt says."""
+    """The size of the proteins: from the built dataset, the download, or UniProt."""
     if is_built(setup):
         records = read_json(setup.dataset / STATISTICS).get("records", 0)
         return estimate.known_extent(None, records)
@@ -142,7 +141,7 @@ def extent_of(setup: Setup) -> estimate.Extent:
 
 
 def held_bytes(setup: Setup) -> int:
-    """What an earlier run has left of the step that it was stopped in, and goes on with."""
+    """Bytes that an earlier run left of the step in which it was stopped, and that are reused."""
     partial = Path(f"{setup.source}.partial")
     parts = setup.index.with_name(f"{setup.index.name}.partial")
     files = [partial, *parts.rglob("*")] if parts.is_dir() else [partial]
@@ -151,7 +150,7 @@ def held_bytes(setup: Setup) -> int:
 
 @command
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Estimates, then does what is left to do."""
+    """Prints the estimate, then runs the remaining steps."""
     options = parse_arguments(arguments)
     check_connection_options(options)
     connection = Connection(options.base_url, options.timeout, options.tries)
@@ -164,7 +163,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     if setup.source.name.startswith("uniprot_trembl"):
         raise UserError("TrEMBL is too large to set up; give swissprot or proteome:UPID.")
-    # Before a checkpoint is looked into, which starts JAX.
+    # Must come before a checkpoint is read, which starts JAX.
     split_cpu(None)
     check_model(setup.model, setup.step)
     with warnings_as_sentences(), report_disk_errors(setup.output):
@@ -172,10 +171,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def run(setup: Setup, *, estimate_only: bool) -> None:
-    """Says what is ahead, and does it unless that alone is asked for.
+    """Prints the estimate and, unless `estimate_only`, runs the remaining steps.
 
     Raises:
-      UserError: the disk is too small, or as the steps.
+      UserError: the disk is too small, or as in the steps.
     """
     facts, steps = facts_of(setup), steps_of(setup)
     if setup.output.exists():
@@ -200,7 +199,7 @@ def run(setup: Setup, *, estimate_only: bool) -> None:
 
 
 def foresee(setup: Setup, facts: Facts, remaining: Sequence[str]) -> None:
-    """Tells what the remaining steps take. Raises UserError where the disk is too small."""
+    """Prints the cost of the remaining steps. Raises UserError if the disk is too small."""
     size = extent_of(setup)
     processes = usable_cores([setup.source]) if setup.source.exists() else (os.cpu_count() or 1)
     costs = estimate.costs(size, model=facts, processes=processes)

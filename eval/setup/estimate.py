@@ -1,4 +1,4 @@
-"""What a setup takes, before it takes it: disk, memory and hours of each step."""
+"""Estimates the disk space, memory and time of each step of a setup."""
 
 import shutil
 import time
@@ -11,35 +11,43 @@ from eval.calibration.calibrate import ITEMS
 from protclip_jax.doctor.machine import memory_bytes
 
 FLAT_BYTES = 1_150
-"""Bytes of a Swiss-Prot entry in its gzip flat file. Assumed: Swiss-Prot has about 570,000 entries
-in about 660 MB."""
+"""Bytes of a Swiss-Prot entry in its gzip flat file.
+
+Assumed: Swiss-Prot has about 570,000 entries in about 660 MB.
+"""
 ENTRY_BYTES = 6_000
-"""The same of a proteome, from above: 895 well-annotated entries have 5,920."""
+"""The same for a proteome, an upper bound: 895 well-annotated entries have 5,920."""
 RESIDUES = 360
-"""Of a protein in the mean, as in Swiss-Prot."""
+"""Residues of a protein on average, as in Swiss-Prot."""
 BYTES_A_SECOND = 10e6
-"""Of a download: assumed."""
+"""Assumed speed of a download."""
 BUILD_COPIES, DATASET_COPIES = 5.8, 2.0
-"""Bytes of a build at its peak, and of its dataset, over those of its gzip input. From above:
-20,000 generated entries of `benchmarks.build` have 5.73 and 2.00, the 895 real ones 1.06 in the
-end."""
+"""Bytes of a build at its peak, and of its dataset, relative to those of its gzip input.
+
+Upper bounds: 20,000 generated entries of `benchmarks.build` have 5.73 and 2.00, the 895 real ones
+1.06 at the end.
+"""
 BUILD_SECONDS = 0.5e-3
-"""Of an entry in one process, with similarity clusters (docs/performance.md)."""
+"""Build time of an entry in one process, with similarity clusters (docs/performance.md)."""
 BUILD_MEMORY, CLUSTER_MEMORY = 178 << 20, 446
-"""Bytes of a build, and of each entry's clusters beside them (docs/performance.md)."""
+"""Bytes of a build, and in addition of the clusters per entry (docs/performance.md)."""
 ITEM_BYTES = 3_600
-"""Of an index for each protein, beside its vector: sequence, texts, features. From above: those of
-895 well-annotated entries."""
+"""Bytes of an index per protein besides its vector: sequence, texts, features.
+
+An upper bound: that of 895 well-annotated entries.
+"""
 MODEL_COPIES, PROGRAM_MEMORY = 2.1, 1 << 30
-"""Bytes of a loaded and compiled model over those of its parameters (docs/rehearsal.md), and of
-the program around it."""
+"""Bytes of a loaded and compiled model relative to its parameters, and of the program around it.
+
+The first is measured in docs/rehearsal.md.
+"""
 SPEED_COUNTS, SPEED_SECONDS = (1, 8, 64), 1.0
-"""Proteins that the speed is measured with: more, until a pass takes so long."""
+"""Batch sizes for measuring the speed; they grow until a pass takes this many seconds."""
 _GB = 1e9
 
 
 class Extent(NamedTuple):
-    """How large the proteins are that are set up: entries, and bytes of their gzip flat file."""
+    """The size of the proteins to set up: entries, and bytes of their gzip flat file."""
 
     entries: int
     bytes: int
@@ -53,8 +61,13 @@ class Encoder(Protocol):
 
 
 class Model(Protocol):
-    """What embedding costs: the parameters' bytes, the width of the embeddings, and tokens a
-    second."""
+    """What determines the cost of embedding.
+
+    Attributes:
+      parameter_bytes: size of the parameters.
+      width: width of the embeddings.
+      speed: tokens embedded per second.
+    """
 
     parameter_bytes: int
     width: int
@@ -62,10 +75,10 @@ class Model(Protocol):
 
 
 class Cost(NamedTuple):
-    """What a step takes.
+    """The cost of a step.
 
     Attributes:
-      peak, kept: bytes of disk while it runs, and when it has ended.
+      peak, kept: bytes of disk during the step, and after it.
       memory: bytes.
       seconds: on this machine.
     """
@@ -77,19 +90,18 @@ class Cost(NamedTuple):
 
 
 def known_extent(bytes: int | None, entries: int | None) -> Extent:
-    """Entries and bytes where one of the two is known."""
+    """Entries and bytes; a missing one is estimated from the other."""
     if bytes is None:
         return Extent(entries, entries * ENTRY_BYTES)
     return Extent(entries or round(bytes / FLAT_BYTES), bytes)
 
 
 def tokens_per_second(model: Encoder) -> float:
-    """How many tokens of proteins of `RESIDUES` residues a model embeds a second, measured here
-    and now."""
+    """Measures how many tokens per second a model embeds, with proteins of `RESIDUES` residues."""
     protein = ("ACDEFGHIKLMNPQRSTVWY" * RESIDUES)[:RESIDUES]
     speed = 0.0
     for count in SPEED_COUNTS:
-        # The first pass compiles.
+        # The first pass includes compilation.
         model.encode_proteins([protein] * count)
         start = time.perf_counter()
         model.encode_proteins([protein] * count)
@@ -101,7 +113,7 @@ def tokens_per_second(model: Encoder) -> float:
 
 
 def costs(size: Extent, *, model: Model, processes: int) -> dict[str, Cost]:
-    """The cost of every step, by its name, in their order; `processes` are those of the build."""
+    """The cost of every step by name, in order; the build uses `processes` processes."""
     entries, fetched = size
     vectors, texts = 4 * model.width * entries, ITEM_BYTES * entries
     loaded = MODEL_COPIES * model.parameter_bytes + PROGRAM_MEMORY
@@ -121,7 +133,7 @@ def costs(size: Extent, *, model: Model, processes: int) -> dict[str, Cost]:
 
 
 def needed_disk(remaining: Sequence[Cost], *, held: int = 0) -> float:
-    """Bytes that steps need in addition, one after the other, where `held` of them are there."""
+    """Additional bytes of disk for consecutive steps, of which `held` bytes exist already."""
     most, kept = 0.0, 0.0
     for cost in remaining:
         most = max(most, kept + cost.peak)
@@ -130,7 +142,7 @@ def needed_disk(remaining: Sequence[Cost], *, held: int = 0) -> float:
 
 
 def refuse_small_disk(needed: float, output: Path) -> None:
-    """Raises UserError where the disk of `output`, which need not exist, has less free."""
+    """Raises UserError if the disk of `output`, which need not exist, has less free space."""
     there = next(path for path in [output.absolute(), *output.absolute().parents] if path.exists())
     if (free := shutil.disk_usage(there).free) < needed:
         raise UserError(
@@ -140,7 +152,7 @@ def refuse_small_disk(needed: float, output: Path) -> None:
 
 
 def describe(size: Extent, found: dict[str, Cost], *, speed: float) -> list[str]:
-    """Lines that say what is ahead: of each remaining step, and whether memory suffices."""
+    """Lines on the cost of each remaining step, and on whether the memory suffices."""
     lines = [
         f"about {size.entries:,} proteins; the model embeds {speed:,.0f} tokens a second here."
     ]

@@ -1,4 +1,4 @@
-"""`setup.json`: what a folder is a setup of, so that no other one goes on in it."""
+"""`setup.json`: identifies the setup in a folder, so that no other setup continues it."""
 
 import json
 from collections.abc import Mapping
@@ -12,26 +12,26 @@ PLAN, FORMAT_VERSION = "setup.json", 1
 
 
 def read_plan(output: Path) -> dict:
-    """The plan of a folder; empty where there is none. Raises UserError where it is damaged."""
+    """Reads a folder's plan; empty if there is none. Raises UserError if it is damaged."""
     path = output / PLAN
     return read_json(path) if path.exists() else {}
 
 
 def write_plan(output: Path, plan: Mapping) -> None:
-    """Writes the plan into a folder, whole or not at all."""
+    """Writes the plan into a folder atomically."""
     atomic_write(output / PLAN, json.dumps(dict(plan), indent=2) + "\n")
 
 
 def adopt_plan(output: Path, *, what: str, checkpoint: str) -> None:
-    """Begins a setup in a folder, or goes on with the one that is there.
+    """Begins a setup in a folder, or continues the one in it.
 
     Args:
-      what: is set up.
+      what: the proteins to set up.
       checkpoint: the model's fingerprint.
 
     Raises:
-      UserError: the folder holds a setup of something else or with another model, or files of
-        another kind.
+      UserError: the folder holds a setup of other proteins or with another model, or unrelated
+        files.
     """
     known = read_plan(output)
     if not known:

@@ -1,4 +1,4 @@
-"""The steps of a setup, each of which is done, goes on or begins, by what lies in the folder."""
+"""The steps of a setup; the files in the folder show whether a step is done, started or open."""
 
 import dataclasses
 import functools
@@ -23,11 +23,11 @@ from protclip_jax.retrieval.index_folder import MANIFEST
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Setup:
-    """What is set up, where, and with which model.
+    """The proteins to set up, the folder, and the model.
 
     Attributes:
       what: `swissprot` or `proteome:UPID`.
-      output: the folder for everything but the calibration, which the checkpoint keeps.
+      output: the folder for everything except the calibration, which is stored in the checkpoint.
       model, step: the checkpoint.
     """
 
@@ -49,24 +49,24 @@ class Setup:
 
     @property
     def index(self) -> Path:
-        """What `search` and `serve` take as --index."""
+        """The index, which `search` and `serve` take as --index."""
         return self.output / "index"
 
     @property
     def report(self) -> Path:
-        """How well the calibration holds."""
+        """The report on the calibration."""
         return self.output / "calibration"
 
 
 class Step(NamedTuple):
-    """A step: whether it is done, and how it is done or goes on."""
+    """A step: whether it is done, and a function that runs or continues it."""
 
     is_done: Callable[[], bool]
     run: Callable[[], None]
 
 
 def steps_of(setup: Setup) -> dict[str, Step]:
-    """The steps by their names, in their order."""
+    """The steps by name, in order."""
     pairs = {
         "download": (is_downloaded, download),
         "build": (is_built, build_dataset),
@@ -80,23 +80,23 @@ def steps_of(setup: Setup) -> dict[str, Step]:
 
 
 def is_downloaded(setup: Setup) -> bool:
-    """Whether the file is there, or no longer needed."""
+    """Whether the file exists, or is no longer needed."""
     is_whole = setup.source.exists() and provenance_path(setup.source).exists()
     return is_whole or is_built(setup)
 
 
 def download(setup: Setup) -> None:
-    """Fetches the file, from where an earlier run stopped."""
+    """Downloads the file, continuing an earlier download."""
     fetch(setup.what, setup.output, setup.connection)
 
 
 def is_built(setup: Setup) -> bool:
-    """Whether the dataset is complete: it appears as a whole."""
+    """Whether the dataset is complete; it is written atomically."""
     return (setup.dataset / STATISTICS).exists()
 
 
 def build_dataset(setup: Setup) -> None:
-    """Builds the dataset anew, with whole clusters held out for the calibration."""
+    """Builds the dataset from scratch, with whole clusters held out for the calibration."""
     options = Options(inputs=(setup.source,), cluster=MINHASH)
     workers = usable_cores(options.inputs)
     with new_folder(setup.dataset) as directory, local_runner(workers) as runner:
@@ -111,7 +111,7 @@ def is_calibrated(setup: Setup) -> bool:
 
 
 def calibrate(setup: Setup) -> None:
-    """Measures the calibration of the checkpoint on the dataset; notes where that is too small."""
+    """Calibrates the checkpoint on the dataset; records if the dataset is too small for that."""
     line = ["--checkpoint", str(setup.model), "--calibrate", "--data_dir", str(setup.dataset)]
     line += ["--output", str(setup.report), *_step(setup)]
     try:
@@ -122,13 +122,13 @@ def calibrate(setup: Setup) -> None:
 
 
 def is_indexed(setup: Setup) -> bool:
-    """Whether the index is complete, and the run that made it has cleaned up."""
+    """Whether the index is complete and the run that made it has cleaned up."""
     partial = setup.index.with_name(f"{setup.index.name}.partial")
     return (setup.index / MANIFEST).exists() and not partial.exists()
 
 
 def make_index(setup: Setup) -> None:
-    """Embeds the dataset's proteins, from where an earlier run stopped, and writes the index."""
+    """Embeds the dataset's proteins, continuing an earlier run, and writes the index."""
     line = ["--checkpoint", str(setup.model), "--input", str(setup.dataset)]
     line += ["--output", str(setup.index), *_step(setup)]
     indexing.make(indexing.parse_arguments(line))

@@ -1,1 +1,1 @@
-"""Workdirs and checkpoints, in folders and buckets: written, checked, resumed, read."""
+"""Writes, checks, resumes and reads workdirs and checkpoints, in folders and buckets."""

@@ -1,4 +1,4 @@
-"""Which checkpoint is the best, and which step a command reads."""
+"""Chooses the best checkpoint, and the step that a command reads."""
 
 import json
 import math
@@ -28,7 +28,7 @@ RETRIEVAL = Best("retrieval/mrr", "max")
 """The metric of checkpoints that do not record how the best was chosen."""
 
 _MAX_DIGITS = 18
-"""Of a step's number."""
+"""The maximum number of digits of a step."""
 
 
 def metrics_text(metrics: Mapping[str, float], best: Best) -> str:
@@ -37,19 +37,19 @@ def metrics_text(metrics: Mapping[str, float], best: Best) -> str:
 
 
 class Judged(NamedTuple):
-    """What was measured of a step, and the rule that it was saved under."""
+    """The metrics of a step, and the rule under which it was saved."""
 
     metrics: Mapping[str, float]
     best: Best
 
     def score(self, best: Best) -> float | None:
-        """The larger the better; None where it was not measured."""
+        """The value as a score, larger is better; None if it was not measured."""
         value = self.metrics.get(best.metric)
         return None if not is_number(value) else value if best.mode == "max" else -value
 
 
 def judge_all(checkpoints: epath.Path, steps: Iterable[int]) -> dict[int, Judged | None]:
-    """What the metrics of these steps say; None for a step whose metrics are damaged."""
+    """Reads the metrics of these steps; None for a step whose metrics are damaged."""
     judged = {}
     for step in steps:
         try:
@@ -70,17 +70,17 @@ def _judged(checkpoints: epath.Path, step: int) -> Judged:
 
 
 def _ranked(judged: Mapping[int, Judged], best: Best) -> list[int]:
-    """The steps that were measured by it, the best first, the later of equals first."""
+    """The steps measured by `best`, the best first; of equal steps the later one first."""
     scores = {step: of_step.score(best) for step, of_step in judged.items()}
     scores = {step: score for step, score in scores.items() if score is not None}
     return sorted(scores, key=lambda step: (scores[step], step), reverse=True)
 
 
 def worth_keeping(judged: Mapping[int, Judged | None], best: Best, count: int) -> set[int]:
-    """The `count` best steps, and those that cannot be judged, since their metrics are damaged.
+    """The `count` best steps, and those that cannot be judged because their metrics are damaged.
 
-    Where no step was measured by `best`, the last of the rules that steps were saved under and
-    some were measured by decides.
+    If no step was measured by `best`, the most recent rule by which steps were saved and some were
+    measured decides.
     """
     known = {step: of_step for step, of_step in judged.items() if of_step is not None}
     rules = [best, *(known[step].best for step in sorted(known, reverse=True))]

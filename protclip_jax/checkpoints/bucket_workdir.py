@@ -1,14 +1,14 @@
 """A workdir in a bucket (`train.py --workdir gs://bucket/run`), mirrored in a local folder.
 
-`checkpoints/` is written there by Orbax itself, by every host its own shards. All else is written
-as in any workdir, into a temporary folder, since an object can neither be appended to nor locked;
-what changed is copied to the bucket, whole, before each checkpoint counts as one, and at the end of
-the run, whatever ends it. So the metrics.jsonl of a bucket is never behind its checkpoints, and
-what a killed run wrote after its last one is computed again.
+Orbax writes `checkpoints/` to the bucket itself, with each host writing its own shards. Everything
+else is written to a temporary folder, as in any workdir, since an object can neither be appended to
+nor locked. Changed files are copied to the bucket as a whole before each checkpoint counts, and
+when the run ends for any reason. So the metrics.jsonl of a bucket is never behind its checkpoints,
+and what a killed run wrote after its last checkpoint is computed again.
 
-Neither epath nor Orbax keeps two runs apart. In place of a lock, a run writes its name into the
-object `owner` and looks for it before it saves: the last process to begin has the workdir, and one
-that finds another's name ends.
+Neither epath nor Orbax keeps two runs apart. Instead of taking a lock, a run writes its name into
+the object `owner` and checks it before it saves: the workdir belongs to the process that began
+last, and a process that finds another name ends.
 """
 
 import contextlib
@@ -34,11 +34,11 @@ from protclip_jax.checkpoints.workdir import KEPT, refuse_foreign
 
 OWNER = "owner"
 _NEEDED = ("config.json", "metrics.jsonl", "tokenizers/")
-"""What a resumed run reads."""
+"""The files that a resumed run reads."""
 
 
 class BucketWorkdir:
-    """As `workdir.LocalWorkdir`, in a bucket; all hosts make one.
+    """A `workdir.LocalWorkdir` in a bucket; all hosts construct one.
 
     Attributes:
       name: the `gs://` path.
@@ -56,7 +56,7 @@ class BucketWorkdir:
         self._begun = False
 
     def begin(self) -> None:
-        """Takes the workdir for this run, and copies from it what a resumed run reads.
+        """Takes the workdir for this run, and copies the files that a resumed run reads.
 
         Raises:
           UserError: the bucket cannot be used, or as `workdir.refuse_foreign`.
@@ -88,7 +88,7 @@ class BucketWorkdir:
             raise RunError(f"{taken}; this run ends and leaves the workdir to that process.")
 
     def share(self) -> None:
-        """Copies what has changed to the bucket.
+        """Copies changed files to the bucket.
 
         Raises:
           RunError: another run has the workdir, or the local folder is gone.
@@ -105,7 +105,7 @@ class BucketWorkdir:
                 self._copied.add(file)
 
     def keep(self, path: pathlib.Path) -> str:
-        """Copies a new file to the bucket, with everything else that has changed."""
+        """Copies a new file to the bucket, along with everything else that has changed."""
         self.share()
         return f"{self.name}/{path.relative_to(self.folder).as_posix()}"
 
@@ -119,16 +119,16 @@ class BucketWorkdir:
             ):
                 yield
         except RunError:
-            # What another run has removed is missed here before anybody looks for its name.
+            # Another run may have removed files; that shows here before the owner is checked.
             with bucket.report_errors(f"--workdir={self.name}", kept=KEPT):
                 self._check_owner()
             raise
 
     def _files(self) -> set[tuple[str, int, int]]:
-        """Every local file: its name, its size and the time of its last change."""
+        """Name, size and time of the last change of every local file."""
         files = set()
         for path in self.folder.rglob("*"):
-            # The run continues meanwhile: unfinished files are renamed and may disappear.
+            # The run continues during the listing: unfinished files are renamed and may disappear.
             with contextlib.suppress(FileNotFoundError):
                 state = path.stat()
                 if stat.S_ISREG(state.st_mode) and path.suffix != ".partial":
@@ -153,9 +153,9 @@ class BucketWorkdir:
 
 
 def new_copy_folder(folder: epath.Path) -> tuple[pathlib.Path, Callable[[], None]]:
-    """A new temporary folder whose path ends with the bucket's, and what removes it.
+    """A new temporary folder whose path ends with the bucket's, and a function that removes it.
 
-    Messages then name the bucket's path.
+    Messages then show the bucket's path.
     """
     temporary = tempfile.TemporaryDirectory(prefix="protclip-", ignore_cleanup_errors=True)
     path = pathlib.Path(temporary.name) / str(folder).removeprefix(bucket.SCHEME)

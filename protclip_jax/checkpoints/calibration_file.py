@@ -1,6 +1,6 @@
-"""`calibration.json` of a checkpoint, as it goes along with copies of its parameters.
+"""A checkpoint's `calibration.json`, for copies of its parameters.
 
-`retrieval.calibration` says what it holds; here only its provenance is read.
+`retrieval.calibration` documents the content; only its provenance is read here.
 """
 
 import json
@@ -13,7 +13,7 @@ FILE = "calibration.json"
 
 
 class Carried(NamedTuple):
-    """What goes along with a copy: the file's content, '' where it does not, and a sentence."""
+    """The calibration of a copy: the file's content ('' if it is left out), and a sentence."""
 
     content: str
     sentence: str
@@ -23,7 +23,7 @@ NONE = Carried("", "calibration: the checkpoint has none; run `python -m eval --
 
 
 def carried(directory: pathlib.Path, step: int) -> Carried:
-    """The calibration of one step, for a copy that calls it step 0.
+    """The calibration of one step, for a copy in which that step is 0.
 
     Raises:
       UserError: the file is damaged.
@@ -46,7 +46,7 @@ def carried(directory: pathlib.Path, step: int) -> Carried:
 
 
 def left_out(dtype: str) -> Carried:
-    """For a copy whose parameters are rounded, so that the shares measured are not of it."""
+    """No calibration, for a copy with rounded parameters, to which the shares do not apply."""
     return Carried(
         "",
         f"calibration: left out, as rounding to {dtype} makes another model; run `python -m eval "

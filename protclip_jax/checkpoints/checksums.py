@@ -1,7 +1,7 @@
 """Seals a folder with the SHA-256 of each of its files, to detect later damage.
 
-The list has the format of `sha256sum`, so that `sha256sum --check SHA256SUMS` in the folder finds
-the same. The folder may be in a bucket.
+The list has the format of `sha256sum`, so `sha256sum --check SHA256SUMS` in the folder gives the
+same result. The folder may be in a bucket.
 """
 
 import errno
@@ -22,7 +22,7 @@ _AT_ONCE = 8
 
 
 def write(folder: epath.PathLike) -> None:
-    """Seals a complete folder; a local one is then on the disk, whatever happens to the machine."""
+    """Seals a complete folder; a local one is synced to disk, so it survives a crash."""
     folder = epath.Path(folder)
     names = _sealable(list_files(folder))
     with ThreadPoolExecutor(_AT_ONCE) as pool:
@@ -35,9 +35,9 @@ def write(folder: epath.PathLike) -> None:
 
 
 def find_damage(folder: epath.PathLike, *, under: str = "") -> str | None:
-    """What is wrong with the files whose names begin with `under`, in a few words.
+    """Describes damage to the files whose names begin with `under`, in a few words.
 
-    Returns None if they are as they were sealed.
+    Returns None if they are as sealed.
 
     Raises:
       UserError: a file or folder may not be read, which says nothing about its bytes.
@@ -63,7 +63,7 @@ def find_damage(folder: epath.PathLike, *, under: str = "") -> str | None:
 
 
 def list_files(folder: epath.PathLike) -> dict[str, Mapping]:
-    """What fsspec knows of every file below a folder, by the file's name in it.
+    """Returns fsspec's information on every file below a folder, by the file's name in it.
 
     Raises:
       UserError: a folder may not be read.
@@ -73,10 +73,10 @@ def list_files(folder: epath.PathLike) -> dict[str, Mapping]:
         system, root = fsspec.url_to_fs(path)
         found = system.find(root, detail=True)
     else:
-        # Not by url_to_fs, which gives a meaning to "::" in a path.
+        # url_to_fs would interpret "::" in a path.
         root = os.path.abspath(path)
         found = LocalFileSystem().find(root, detail=True, on_error=_refuse_unreadable)
-    # Some programs mark folders in buckets by empty objects whose names end so.
+    # Some programs mark folders in buckets by empty objects with a trailing slash.
     paths = [path for path in found if not path.endswith("/")]
     return {path.removeprefix(f"{root}/"): found[path] for path in paths}
 
@@ -84,17 +84,17 @@ def list_files(folder: epath.PathLike) -> dict[str, Mapping]:
 def _unreadable(files: Mapping[str, Mapping]) -> str | None:
     """The first file that must not be read, in a few words."""
     for name, about in files.items():
-        # Reading a pipe or device never ends; a link may lead nowhere.
+        # Reading a pipe or device never ends; a link may be broken.
         if about["type"] != "file" and not os.path.isfile(about["name"]):
             return f"{name} is neither a file nor a folder"
-        # Arrays lie in folders named d; Orbax holds every other file in memory whole.
+        # Arrays are in folders named d; Orbax reads every other file into memory as a whole.
         if about["size"] > MAX_FILE_BYTES and "/d/" not in name:
             return f"{name} has {about['size']} bytes, too many for metadata"
     return None
 
 
 def _parse(content: str, *, under: str) -> dict[str, str]:
-    """The hashes in a seal by the names that begin with `under`.
+    """Returns the hashes in a seal for names that begin with `under`.
 
     Raises:
       ValueError: `content` is not a seal.
@@ -129,7 +129,7 @@ def _refuse_unreadable(error: OSError) -> None:
 
 
 def _sealable(files: Collection[str]) -> list[str]:
-    """The names to seal; those that begin with a dot belong to file systems and file managers."""
+    """The names to seal; names that begin with a dot belong to file systems and file managers."""
     shown = [name for name in files if not name.rpartition("/")[2].startswith(".")]
     return sorted(name for name in shown if name != CHECKSUMS)
 

@@ -1,4 +1,4 @@
-"""`--checkpoint gs://bucket/run`: a local copy of the files needed from a bucket."""
+"""`--checkpoint gs://bucket/run`: makes a local copy of the files needed from a bucket."""
 
 import atexit
 import os
@@ -15,10 +15,10 @@ _OF_STEP = (f"/{CHECKSUMS}", f"/{METRICS}")
 
 
 def local_checkpoint(checkpoint: str | os.PathLike, step: str | int | None = None) -> pathlib.Path:
-    """The folder of a checkpoint; for one in a bucket a copy, kept until the process ends.
+    """Returns a checkpoint's folder; for a bucket, a copy that is kept until the process ends.
 
-    The copy has the parameters of one step. They are checked against the seal when they are loaded,
-    as those of any folder.
+    The copy has the parameters of one step. Like those of any folder, they are checked against the
+    seal when they are loaded.
 
     Raises:
       UserError: the path is not a `gs://` path, gcsfs is not installed, or the step does not exist.

@@ -1,11 +1,11 @@
 """Checkpoints of a workdir, `checkpoints/<step>/{params,optimizer,data}`: Orbax saves, we seal.
 
-Orbax keeps no checksum of an array: it reads a bit that flipped on the disk as another number. So a
+Orbax stores no checksums of arrays: it reads a bit that flipped on the disk as another number. So a
 step counts only once it is sealed with the hashes of its files (`checksums.py`). Damaged steps, and
-those that were cut off before their seal, are set aside as `<step>.damaged` and never deleted here.
+those interrupted before their seal, are set aside as `<step>.damaged` and never deleted here.
 
-Steps are chosen and removed here and not by Orbax' `training.Checkpointer`: with it a host whose
-save fails waits for the others, for up to 20 minutes, before it can say so.
+Steps are chosen and removed here and not by Orbax' `training.Checkpointer`: there, a host whose
+save fails waits up to 20 minutes for the others before it can report the error.
 """
 
 import logging
@@ -27,13 +27,13 @@ from protclip_jax.checkpoints.best import RETRIEVAL, Best, judge_all, metrics_te
 from protclip_jax.checkpoints.step_folders import complete_steps
 
 KEEP_LATEST = 2
-"""The newest steps that stay: the last may be damaged when a machine dies."""
+"""The number of newest steps to keep: the last may be damaged when a machine crashes."""
 
 _NO_STEP = -1
 
 
 def _is_not_orbax_error(record: logging.LogRecord) -> bool:
-    """False for the errors that Orbax logs in each thread; they arrive here as exceptions."""
+    """False for errors that Orbax logs in each thread; they are also raised as exceptions."""
     return record.levelno < logging.ERROR or "orbax" not in pathlib.Path(record.pathname).parts
 
 
@@ -43,12 +43,11 @@ logging.getLogger("absl").addFilter(_is_not_orbax_error)
 class CheckpointManager:
     """Saves and restores training state; keeps the latest, the best and `keep_every` steps.
 
-    A resumed run may choose by another metric: steps are judged by what was measured of them at the
-    time, and while none has been measured by the new metric, those that were best by the old one
-    stay.
+    A resumed run may use another metric. Steps are then judged by what was measured at the time;
+    until a step is measured by the new metric, those that were best by the old one are kept.
 
-    All hosts call every method alike. A context manager, which at its end waits for the running
-    save.
+    All hosts call every method in the same way. As a context manager, it waits for the running save
+    on exit.
     """
 
     def __init__(
@@ -61,12 +60,12 @@ class CheckpointManager:
         checkpoints: epath.Path | None = None,
         share: Callable[[], None] = lambda: None,
     ):
-        """`keep_every` steps one stays; 0 = none for that reason.
+        """Opens the checkpoints of a workdir.
 
-        `checkpoints` is the folder of the steps if it is not the workdir's own.
-
-        `share` is called on every host before a step is written, and in a thread before it is
-        sealed.
+        Args:
+          keep_every: steps at multiples of it are kept; 0 = none for that reason.
+          checkpoints: the folder of the steps if it is not the workdir's own.
+          share: called on every host before a step is written, and in a thread before it is sealed.
         """
         self._checkpoints = checkpoints or epath.Path(workdir.absolute() / step_folders.CHECKPOINTS)
         self._best, self._count, self._keep_every = best, keep_best, keep_every
@@ -77,13 +76,13 @@ class CheckpointManager:
             step_folders.remove_unfinished(self._checkpoints)
 
     def newest_intact(self) -> int | None:
-        """The newest step whose files are all as saved, None in a new workdir.
+        """The newest step whose files are all as saved; None in a new workdir.
 
-        The first host looks, for all. It sets newer steps that are damaged or lack their seal
-        aside, with a warning on stderr.
+        The first host checks for all hosts. It sets newer steps that are damaged or unsealed aside,
+        with a warning on stderr.
 
         Raises:
-          UserError: sealed steps exist and all are damaged; they are left as they are.
+          UserError: sealed steps exist, but all are damaged; they are left in place.
         """
         found = self._find_intact() if jax.process_index() == 0 else None
         known = np.int32(_NO_STEP if found is None else found)
@@ -116,10 +115,10 @@ class CheckpointManager:
     ) -> None:
         """Starts saving one step in the background; first waits for an earlier save.
 
-        `data` is a tree of arrays that all hosts hold alike: where the input stands, and whatever
-        else a run continues from. `metrics` are the evaluations', among them the one by which the
-        best checkpoint is chosen; empty where this step was not evaluated. The caller decides
-        when to save. Raises what the earlier save could not do.
+        `data` is a tree of arrays that are equal on all hosts: the position in the input, and other
+        state needed to resume. `metrics` are those of the evaluations, including the one that
+        chooses the best checkpoint; empty if this step was not evaluated. The caller decides when
+        to save. Raises the error of the earlier save.
         """
         self._wait()
         self._share()
@@ -145,7 +144,7 @@ class CheckpointManager:
                 step_folders.remove(self._checkpoints / str(step))
 
     def raise_failure(self) -> None:
-        """Raises the running save's error, if it has failed already; does not wait for it."""
+        """Raises the running save's error if it has failed already; does not wait for it."""
         if self._saving is not None and self._saving.done():
             self._wait()
 

@@ -1,4 +1,4 @@
-"""config.json and tokenizers/ of a checkpoint: its model, and how it was made."""
+"""config.json and tokenizers/ of a checkpoint, which describe its model and how it was made."""
 
 import contextlib
 import hashlib
@@ -32,8 +32,8 @@ def write_metadata(
 ) -> None:
     """Writes config.json and tokenizers/{protein,text}/ of a new workdir, sealed (`save_sealed`).
 
-    A checkpoint without a text tower has no text tokenizer. `dataset` is the fingerprint of what a
-    trained one learns from, `source` says what a converted one was made from.
+    A checkpoint without a text tower has no text tokenizer. `dataset` is the fingerprint of the
+    training data, `source` describes what a converted checkpoint was made from.
     """
     protein_tokenizer.save(workdir / TOKENIZERS / "protein")
     if text_tokenizer is not None:
@@ -54,7 +54,7 @@ def write_metadata(
 def save_sealed(workdir: pathlib.Path, metadata: Mapping) -> None:
     """Writes config.json with a seal: the SHA-256 of its other content.
 
-    That includes the hashes of the tokenizers' files.
+    The content includes the hashes of the tokenizers' files.
     """
     sealed = {**metadata, SEAL: _seal_of(metadata)}
     atomic_write(workdir / "config.json", json.dumps(sealed, indent=2) + "\n")
@@ -107,13 +107,13 @@ def tokenizer_files(workdir: pathlib.Path) -> dict[str, str]:
 
 
 def _digest(path: pathlib.Path) -> str:
-    # Nothing that is read as a tokenizer is larger.
+    # No valid tokenizer file is larger.
     size = path.stat().st_size
     return file_sha256(path) if size <= MAX_FILE_BYTES else f"{size} bytes"
 
 
 def _seal_of(metadata: Mapping) -> str:
-    # As it will be read again: JSON has neither tuples nor keys that are numbers.
+    # As it will be read back: JSON has neither tuples nor numeric keys.
     content = json.loads(
         json.dumps({name: value for name, value in metadata.items() if name != SEAL})
     )
@@ -121,7 +121,7 @@ def _seal_of(metadata: Mapping) -> str:
 
 
 def versions() -> dict[str, str]:
-    """The installed versions of `LIBRARIES`; converting and embedding work without grain."""
+    """The installed versions of `LIBRARIES`; grain is optional for converting and embedding."""
     installed = {}
     for name in LIBRARIES:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
@@ -154,7 +154,7 @@ def read_config(workdir: pathlib.Path) -> dict:
 
 
 def read_model_config(workdir: pathlib.Path) -> dict:
-    """The config stored in a workdir, with all that a model needs.
+    """Reads the config stored in a workdir, with all fields that a model needs.
 
     Raises:
       UserError: as `read_config`, or it does not describe a model.

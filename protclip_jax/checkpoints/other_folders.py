@@ -1,4 +1,4 @@
-"""Recognises folders that were given as a checkpoint but are not one, and suggests a fix."""
+"""Recognises folders given as a checkpoint that are not one, and suggests a fix."""
 
 import os
 import pathlib
@@ -13,15 +13,15 @@ MERGE_ADAPTERS = (
     "merge them into their model (`merge_and_unload` of peft), save that and convert it"
 )
 EXPORTED = "protclip_config.json"
-"""Of a folder that `convert to_hf` wrote."""
+"""A file in folders written by `convert to_hf`."""
 _GIVE = "give the folder of a training run or of a converted checkpoint"
 _CONVERT = "python -m protclip_jax.convert"
 _TOWERS = {"esm": "--protein", "bert": "--text"}
-"""The options of `convert hf` by the `model_type` of Hugging Face."""
+"""The options of `convert hf`, by Hugging Face's `model_type`."""
 
 
 def not_a_checkpoint(folder: pathlib.Path) -> UserError:
-    """The error to raise for a path that holds no config.json of ours, or no steps."""
+    """The error for a path without a config.json of ours, or without steps."""
     return UserError(next(_sentences(folder)))
 
 
@@ -37,7 +37,7 @@ def require_storable(folder: str | os.PathLike) -> None:
 
 
 def _sentences(folder: pathlib.Path) -> Iterator[str]:
-    """All that fit, the one that helps most first."""
+    """Yields all suggestions that apply, the most helpful first."""
     if not folder.exists():
         yield f"{folder} does not exist; {_GIVE}."
     if not folder.is_dir():
@@ -61,7 +61,7 @@ def _sentences(folder: pathlib.Path) -> Iterator[str]:
 
 
 def _of_part(path: pathlib.Path) -> Iterator[str]:
-    """For a folder within a checkpoint: `checkpoints/`, a step, or a part of one."""
+    """Suggestions for a folder within a checkpoint: `checkpoints/`, a step, or a part of one."""
     below = ""
     for parent in (path, *path.parents[:2]):
         root = parent.parent
@@ -72,7 +72,7 @@ def _of_part(path: pathlib.Path) -> Iterator[str]:
 
 
 def _of_hugging_face(folder: pathlib.Path, config: Mapping) -> Iterator[str]:
-    """For weights that `convert` reads, or would if they were of another kind."""
+    """Suggestions for weights that `convert` reads, or would read if they were of another kind."""
     quoted = shlex.quote(str(folder))
     if "protein_model_config" in config:
         yield (

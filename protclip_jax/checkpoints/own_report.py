@@ -1,4 +1,4 @@
-"""What a checkpoint's own report from `python -m eval` says about its property weights."""
+"""Reads a checkpoint's own report from `python -m eval` for statements on property weights."""
 
 import pathlib
 from collections.abc import Mapping
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from data_pipelines.common.json_object import is_number, read_json
 
 PLACES = ("report.json", "eval/report.json")
-"""Where a report lies in a workdir: as `make demo` has it, and by default."""
+"""The places of a report in a workdir: the one of `make demo`, and the default."""
 UNMEASURED = (
     "No report of this checkpoint says whether the weights follow the text; measure it with "
     "`python -m eval --benchmarks segment_swap segment_localisation`."
@@ -15,10 +15,10 @@ ADVICE = "Compare with another text before you read biology into a peak."
 
 
 def own_report(directory: pathlib.Path, *, step: int) -> dict | None:
-    """The report.json on a step of a workdir; None if it is missing or about something else.
+    """Reads the report.json of a step in a workdir; None if it is missing or about something else.
 
     Raises:
-      UserError: it is damaged.
+      UserError: the report is damaged.
     """
     for place in PLACES:
         path = directory / place
@@ -31,14 +31,14 @@ def own_report(directory: pathlib.Path, *, step: int) -> dict | None:
 
 
 def what_weights_mean(directory: pathlib.Path, *, step: int) -> str:
-    """Sentences on the checkpoint's property weights, by its own report."""
+    """Sentences on the checkpoint's property weights, based on its own report."""
     report = own_report(directory, step=step) or {}
     lines = [line for line in (_swapped(report.get("swap")), _located(report.get("pda"))) if line]
     return " ".join([*(lines or [UNMEASURED]), ADVICE])
 
 
 def _swapped(section: object) -> str:
-    """By the swap test: whether the weights move to the place that a text names."""
+    """The result of the swap test: whether the weights move to the location that a text names."""
     if not isinstance(section, Mapping) or not isinstance(section.get("interval"), Mapping):
         return ""
     moved, unmoved = [], []
@@ -60,9 +60,9 @@ def _swapped(section: object) -> str:
 
 
 def _located(section: object) -> str:
-    """For which properties the weights find annotated residues better than every control.
+    """The result of the localisation test.
 
-    According to the localisation test.
+    Names the properties whose weights find annotated residues better than every control does.
     """
     verdicts = section.get("verdict") if isinstance(section, Mapping) else None
     if not isinstance(verdicts, Mapping):

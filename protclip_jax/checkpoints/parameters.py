@@ -1,4 +1,4 @@
-"""A checkpoint's parameters: written alone, checked, and read in any dtype and sharding."""
+"""Writes, checks and reads a checkpoint's parameters, in any dtype and sharding."""
 
 import functools
 import hashlib
@@ -20,7 +20,7 @@ from protclip_jax.checkpoints.step_folders import CHECKPOINTS, complete_steps, s
 from protclip_jax.checkpoints.stored_arrays import root_cause, stored_arrays
 
 _SHOWN = 4
-"""Parameters that an error names."""
+"""The maximum number of parameters named in an error."""
 
 
 def save_params(workdir: pathlib.Path, params: Any, *, step: int = 0) -> None:
@@ -43,7 +43,7 @@ def stored_groups(workdir: pathlib.Path, step: int) -> frozenset[str]:
 def params_fingerprint(params: Any) -> str:
     """SHA-256 (hex) of every parameter's path, dtype, shape and bytes.
 
-    Equal for equal parameters, however they are stored.
+    It is equal for equal parameters, however they are stored.
     """
     digest = hashlib.sha256()
     for name, leaf in sorted(_named(params)):
@@ -56,12 +56,12 @@ def params_fingerprint(params: Any) -> str:
 def load_params(workdir: pathlib.Path, step: int, abstract: Any) -> Any:
     """Reads a checkpoint's parameters with `abstract`'s shapes, dtypes and shardings.
 
-    The number of devices may differ from the one at saving. `abstract` may name some groups
+    The number of devices may differ from that at saving. `abstract` may have some groups
     (`protein`, `text`, …) only; the others are not read.
 
     Raises:
-      UserError: the checkpoint is damaged, or a parameter is missing, has another shape, is left
-      over in a group that is read, or is not finite.
+      UserError: the checkpoint is damaged, or a parameter is missing, has another shape, is extra
+        in a group that is read, or is not finite.
     """
     path = (workdir / CHECKPOINTS / str(step)).absolute()
     stored = _stored(workdir, step)
@@ -77,7 +77,7 @@ def load_params(workdir: pathlib.Path, step: int, abstract: Any) -> Any:
             for name, leaf in wanted.items()
         ):
             raise ValueError("it holds something else than it says")
-    except Exception as error:  # whatever a hostile file leads to, which may well be sealed
+    except Exception as error:  # a hostile file can raise anything, even if sealed
         reason = root_cause(error)
         raise UserError(
             f"{path} cannot be loaded ({reason}); get a fresh copy of the checkpoint."
@@ -108,7 +108,7 @@ def _check_fit(
 
 
 def _check_finite(path: pathlib.Path, params: Mapping[str, jax.Array]) -> None:
-    """Raises UserError if a parameter holds NaN or infinity: no result would mean anything."""
+    """Raises UserError if a parameter is NaN or infinite, since all results would be invalid."""
     finite = jax.device_get(jax.jit(_are_finite)(params))
     if broken := [name for name in params if not finite[name]]:
         others = [
@@ -137,14 +137,14 @@ def _stored(workdir: pathlib.Path, step: int) -> Any:
 
 @functools.lru_cache(maxsize=8)
 def _checked(path: pathlib.Path, state: tuple) -> Any:
-    """Cached while `state` is the same, since hashing large parameters takes seconds."""
+    """`_stored` of a path; cached per `state`, since hashing large parameters takes seconds."""
     del state
     check_intact(epath.Path(path.parent), int(path.name), under="params/")
     return stored_arrays(path)
 
 
 def _state(folder: pathlib.Path) -> tuple:
-    """What the system knows of every file below a folder; whatever is written to one changes it."""
+    """The metadata of every file below a folder; any write to a file changes it."""
     states = {}
     for parent, folders, names in os.walk(folder):
         for name in (*folders, *names):

@@ -1,4 +1,4 @@
-"""Whether a run may go on in a workdir: the same config, dataset and tokenizer as when it began."""
+"""Checks whether a run may resume in a workdir: same config, dataset and tokenizer as before."""
 
 import json
 import pathlib
@@ -32,15 +32,15 @@ def adopt(
 ) -> None:
     """Creates a workdir (in the process that may `write`), or checks that it belongs to this run.
 
-    `dataset` is the dataset's fingerprint. The fields of `changes` may differ from the workdir's. A
-    run resumed with other library versions says so on stderr.
+    `dataset` is the dataset's fingerprint. The fields in `changes` may differ from the workdir's.
+    If library versions have changed, a resumed run reports that on stderr.
 
     Raises:
       UserError: the workdir belongs to another config, dataset or tokenizer, lacks its config.json,
-      or holds parameters without the state of their training.
+        or holds parameters without the state of their training.
       OSError: it cannot be written.
     """
-    # A save that was cut off has another name than a number.
+    # An interrupted save has a name that is not a number.
     steps = [path for path in workdir.glob("checkpoints/*") if path.name.isdecimal()]
     if steps and not any((step / "optimizer").exists() for step in steps):
         raise UserError(
@@ -77,11 +77,11 @@ def check_same_run(
     dataset: str,
     changes: Sequence[str] = (),
 ) -> None:
-    """Checks that a workdir's run trains as `config` says, except for the fields `changes`.
+    """Checks that a workdir's run trains as `config` says, except for the fields in `changes`.
 
     Data and tokenizers must be the same. A field newer than the workdir has the value that the code
-    used before it. With another `total_steps` the learning rate follows the new schedule from then
-    on.
+    used before it. With another `total_steps`, the learning rate follows the new schedule from the
+    step of the change.
 
     Raises:
       UserError: training, data or tokenizers differ; names the differences.
@@ -118,10 +118,10 @@ def check_same_run(
 def record_changes(
     workdir: pathlib.Path, config: Mapping, changes: Sequence[str], *, step: int
 ) -> None:
-    """Writes the new values of the fields `changes` to config.json and to its `history`.
+    """Writes the new values of the fields in `changes` to config.json and to its `history`.
 
-    The history is a list of `{"step", "field", "was", "now"}`: from that step on the run has the
-    value `now`.
+    The history is a list of `{"step", "field", "was", "now"}`: the run has the value `now` from
+    that step on.
     """
     metadata = read_json(workdir / "config.json")
     began, wanted = _decisive(completed(metadata["config"])), _decisive(config)
@@ -152,13 +152,13 @@ def _fix(different: Sequence[str], *, newer: Set[str]) -> str:
 
 
 def _decisive(config: Mapping) -> dict:
-    """The fields, by dotted names, that decide what a run learns, as JSON stores them."""
+    """The fields that affect what a run learns, by dotted names, as stored in JSON."""
     fields = flat(json.loads(json.dumps(config)))
     return {name: value for name, value in fields.items() if not is_changeable(name)}
 
 
 def flat(tree: Mapping, prefix: str = "") -> dict:
-    """A nested config as one mapping from dotted names to values."""
+    """Flattens a nested config into one mapping from dotted names to values."""
     fields = {}
     for key, value in tree.items():
         fields.update(

@@ -1,6 +1,6 @@
 """The steps of a `checkpoints/` folder, local or in a bucket.
 
-Orbax writes a step; it counts once its seal is there too.
+Orbax writes a step; it counts once its seal exists too.
 """
 
 import contextlib
@@ -14,14 +14,14 @@ from protclip_jax.checkpoints import checksums
 METRICS = "metrics.json"
 CHECKPOINTS = "checkpoints"
 _UNFINISHED = re.compile(r"\d+(\.partial(_save)?)?(\.orbax-checkpoint-tmp(-\d+)?)?")
-"""What Orbax calls a step that it is writing, or has written."""
+"""Orbax' names for a step that it is writing or has written."""
 
 
 def written_steps(checkpoints: epath.Path) -> list[int]:
     """The steps that Orbax has finished, sealed or not, ascending.
 
     Raises:
-      UserError: a step's folder is not named as Orbax names it, such as 007.
+      UserError: a step's folder does not have the name that Orbax would use, such as 007.
     """
     if not checkpoints.is_dir():
         return []
@@ -41,9 +41,9 @@ def complete_steps(checkpoints: epath.Path) -> list[int]:
 
 
 def remove(step: epath.Path) -> None:
-    """Removes a step; what remains of it, if that is cut off or fails, does not count."""
+    """Removes a step; if that fails or is interrupted, the rest of the step does not count."""
     (step / checksums.CHECKSUMS).unlink(missing_ok=True)
-    # Another host may still read it; the next save tries again.
+    # Another host may still be reading it; the next save tries again.
     with contextlib.suppress(OSError):
         step.rmtree()
 
@@ -62,7 +62,7 @@ def _is_written(step: epath.Path) -> bool:
 
 
 def set_aside(checkpoints: epath.Path, step: int) -> epath.Path:
-    """Renames a step, which then does not count any more and is kept."""
+    """Renames a step, which is kept but does not count any more."""
     aside, count = checkpoints / f"{step}.damaged", 1
     while aside.exists():
         count += 1

@@ -1,7 +1,7 @@
-"""The shapes of the parameters that a checkpoint holds, from Orbax' metadata.
+"""Reads the shapes of a checkpoint's parameters from Orbax' metadata.
 
-The folder may be a stranger's. Orbax unpickles nothing and imports nothing by name, and the keys of
-TensorStore's database stay inside of the folder; but in other layouts than this project's an
+The folder may come from a stranger. Orbax unpickles nothing and imports nothing by name, and the
+keys of TensorStore's database stay inside the folder; but in layouts other than this project's, an
 array's name is a path. So layout and names are checked first.
 """
 
@@ -28,7 +28,7 @@ def stored_arrays(step: pathlib.Path) -> dict:
 
     Raises:
       UserError: the metadata are damaged, or describe anything but arrays in this folder, in pieces
-        that are no larger than themselves.
+        no larger than the arrays.
     """
     item = step / "params"
     _check_names(read_json(item / "_METADATA", fix=_FIX), name=str(item / "_METADATA"))
@@ -40,13 +40,13 @@ def stored_arrays(step: pathlib.Path) -> dict:
         for leaf in jax.tree.leaves(stored):
             _check_pieces(leaf.storage_metadata.chunk_shape, leaf.shape)
         return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), stored)
-    except Exception as error:  # whatever a hostile file leads to
+    except Exception as error:  # a hostile file can raise anything
         raise UserError(f"{item} cannot be read ({root_cause(error)}); {_FIX}.") from error
 
 
 @contextlib.contextmanager
 def _logged_reasons() -> Iterator[list[str]]:
-    """Captures why Orbax finds nothing, which it only logs among much else.
+    """Captures Orbax' reasons for finding nothing, which it only logs among many other messages.
 
     Nothing is logged in this context.
     """
@@ -67,7 +67,7 @@ def _logged_reasons() -> Iterator[list[str]]:
 
 
 def _check_pieces(piece: tuple[int, ...], shape: tuple[int, ...]) -> None:
-    # A piece is held in memory whole, however little of the array it is.
+    # A piece is held in memory as a whole, however little of the array it covers.
     if any(part > max(size, 1) for part, size in zip(piece, shape, strict=True)):
         raise ValueError(f"an array of shape {shape} is stored in pieces of {piece}")
 
@@ -92,7 +92,7 @@ def _is_name(key: dict) -> bool:
 
 
 def root_cause(error: BaseException) -> str:
-    """The first line of what happened first; Orbax raises its own error for any."""
+    """The first line of the original error; Orbax wraps any error in its own."""
     while error.__cause__ is not None:
         error = error.__cause__
     return (str(error).splitlines() or [type(error).__name__])[0][:600]

@@ -25,17 +25,17 @@ WRITTEN = frozenset(
 )
 """The files that a run writes besides config.json."""
 KEPT = "it resumes from the last checkpoint"
-"""What another run of the same command does after one that failed."""
+"""What rerunning the command does after a failed run."""
 
 
 class LocalWorkdir:
-    """Where a run keeps its files, on a file system that all hosts see.
+    """The files of a run, on a file system that all hosts see.
 
     `bucket_workdir.BucketWorkdir` has the same interface.
 
     Attributes:
       name: the path as the user gave it.
-      folder: what is written into.
+      folder: the folder to write into.
       checkpoints: the folder of the steps if it is not in `folder`.
     """
 
@@ -52,11 +52,11 @@ class LocalWorkdir:
         """Does nothing: written files are already in place."""
 
     def keep(self, path: pathlib.Path) -> str:
-        """Where a new file is kept."""
+        """Returns the path under which a new file is kept."""
         return str(path)
 
     def report_errors(self) -> contextlib.AbstractContextManager:
-        """A context in which errors of the disk become RunErrors."""
+        """A context that turns errors of the disk into RunErrors."""
         return report_disk_errors(f"--workdir={self.name}", kept=KEPT)
 
     def __enter__(self) -> Self:
@@ -67,14 +67,14 @@ class LocalWorkdir:
 
 
 def lock(workdir: pathlib.Path):
-    """Takes the workdir for this process with an operating-system lock that ends with it.
+    """Locks the workdir for this process; the operating system releases the lock when it ends.
 
-    The workdir may be a link; one in it is refused, as a workdir from somebody else may have it
-    lead anywhere.
+    The workdir may be a link. Links inside it are refused, since in a workdir from somebody else
+    they could lead anywhere.
 
     Raises:
-      UserError: another process trains here, the folder holds files of somebody else under the
-        names of a run's, cannot be written, holds links or has a path that Orbax cannot use.
+      UserError: another process trains here, or the folder holds somebody else's files with the
+        names of a run's, cannot be written, holds links, or has a path that Orbax cannot use.
     """
     require_storable(workdir)
     try:
@@ -110,10 +110,10 @@ def lock(workdir: pathlib.Path):
 
 
 def refuse_foreign(workdir: str, names: Set[str], *, mark: str) -> None:
-    """Refuses a folder with files named like a run's, but without config.json and the mark.
+    """Refuses a folder that has files named like a run's, but lacks config.json and the mark.
 
     Raises:
-      UserError: the folder is such a folder.
+      UserError: the folder has such files.
     """
     if not names & {"config.json", mark} and (foreign := sorted(names & WRITTEN)):
         raise UserError(

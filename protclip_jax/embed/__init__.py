@@ -1,1 +1,1 @@
-"""Embeddings of a whole file, in parts that a stopped run leaves for the next."""
+"""Embeds whole files in parts, so that a stopped run can be resumed."""

@@ -1,9 +1,9 @@
 """`python -m protclip_jax.embed`: embeds a file of proteins or texts.
 
-The input is read twice: first it is checked and everything unusual is told, then it is embedded in
-chunks of consecutive items. A chunk's embeddings are a part file in OUTPUT.partial, named by the
-chunk's content; a run that was stopped goes on when the same command is given again. At the end
-the parts are joined into OUTPUT.
+The input is read twice: the first pass checks it and reports everything unusual, the second embeds
+it in chunks of consecutive items. Each chunk's embeddings are stored as a part file in
+OUTPUT.partial, named after the chunk's content, so that rerunning the same command resumes a
+stopped run. At the end the parts are joined into OUTPUT.
 """
 
 import argparse
@@ -49,11 +49,11 @@ from protclip_jax.inference.windows import DEFAULT_WINDOWS, POLICIES, Windows
 DEFAULT_H5_KEYS = next(iter(H5_KEYS))
 
 LIBRARIES = ("jax", "jaxlib", "numpy")
-"""Another version of these may give other last digits."""
+"""Other versions of these may change the last digits."""
 
 
 def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """The command line; argparse itself ends with code 2 on what it does not understand."""
+    """Parses the command line; argparse exits with code 2 if it is invalid."""
     parser = argparse.ArgumentParser(
         prog="python -m protclip_jax.embed",
         epilog="Example: python -m protclip_jax.embed --checkpoint runs/demo --input "
@@ -175,10 +175,10 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def output_paths(output: Path, kinds: Sequence[str]) -> dict[str, Path]:
-    """Kind → its file: `output` for a single one, else with the kind before the suffix.
+    """Maps each kind to its file: `output` if there is one kind, else with the kind in its name.
 
     Raises:
-      UserError: the suffix tells no known format.
+      UserError: the suffix is not a known format.
     """
     if output.suffix not in WRITERS:
         raise UserError(f"--output={output} must be named *{', *'.join(WRITERS)}.")
@@ -188,10 +188,10 @@ def output_paths(output: Path, kinds: Sequence[str]) -> dict[str, Path]:
 
 
 def writer_of(output: Path, h5_keys: str | None) -> Callable:
-    """What writes an output: one of `WRITERS`, in HDF5 with the names that were asked for.
+    """Returns the writer for an output: one of `WRITERS`, with the requested names in HDF5.
 
     Raises:
-      UserError: names of datasets are asked for in a file that has none.
+      UserError: names of datasets are given, but the format has no datasets.
     """
     if output.suffix in H5_SUFFIXES:
         return functools.partial(WRITERS[output.suffix], keys=h5_keys or DEFAULT_H5_KEYS)
@@ -211,7 +211,7 @@ def join_parts(
     facts: Mapping[str, str | int],
     folder: Path,
 ) -> None:
-    """Writes the output of every kind, each whole or not at all."""
+    """Writes the output of each kind atomically."""
     begin_finishing(folder, list(outputs.values()))
     for kind, output in outputs.items():
         loaded = (

@@ -1,5 +1,4 @@
-"""Embeddings on disk: the parts that a run leaves behind, and the HDF5 and Parquet files they
-are joined into."""
+"""Reads and writes embeddings: part files, and the HDF5 and Parquet files made from them."""
 
 import contextlib
 import io
@@ -20,7 +19,7 @@ from data_pipelines.common.errors import UserError
 from protclip_jax.embed.h5_keys import H5_KEYS, FreeKeys, Named
 
 Facts = Mapping[str, str | int]
-"""What a file tells of itself: checkpoint, kind, policy for long proteins, …"""
+"""Metadata of a file: checkpoint, kind, policy for long proteins, …"""
 
 
 class Part(NamedTuple):
@@ -28,11 +27,11 @@ class Part(NamedTuple):
 
     ids: Sequence[str]
     lengths: Int64[np.ndarray, " n"]
-    """Residues of each protein, characters of each text."""
+    """Residues per protein, or characters per text."""
     vectors: Float[np.ndarray, "n D"] | Sequence[Float[np.ndarray, "_ D"]]
-    """One vector an item, or one for each of its residues that was read."""
+    """One vector per item, or one per residue that was read."""
     hashes: Sequence[str] = ()
-    """The `sequence_hash` of each item, where that is known."""
+    """The `sequence_hash` of each item, if known."""
 
 
 def save_part(
@@ -43,11 +42,10 @@ def save_part(
     embeddings: Mapping[str, np.ndarray | list],
     hashes: Sequence[str] = (),
 ) -> None:
-    """Writes all kinds of embeddings of some items as an .npz without pickle; the file is there
-    whole or not at all.
+    """Writes all kinds of embeddings of some items as an .npz without pickle, atomically.
 
-    `embeddings` are [n, D] or lists of [L, D], as `ProtCLIP.represent` gives them, in the dtype
-    to be stored.
+    `embeddings` are [n, D] or lists of [L, D], as returned by `ProtCLIP.represent`, in the dtype to
+    store.
     """
     texts = {"ids": ids, "hashes": hashes}
     arrays = {
@@ -67,7 +65,7 @@ def save_part(
 
 
 def load_part(path: Path, kind: str) -> Part:
-    """One kind of a part's embeddings.
+    """Reads the embeddings of one kind from a part.
 
     Raises:
       UserError: the file is damaged.
@@ -86,10 +84,9 @@ def load_part(path: Path, kind: str) -> Part:
 
 
 def write_h5(path: Path, parts: Iterable[Part], *, facts: Facts, keys: str = "order") -> None:
-    """One dataset an item, named as `H5_KEYS[keys]` says, with its id in the attribute
-    `original_id`.
+    """Writes a dataset per item, named by `H5_KEYS[keys]`; its attribute `original_id` is the id.
 
-    A dataset is [D], or [residues, D]; the facts and `keys` are attributes of the file.
+    A dataset is [D] or [residues, D]; the facts and `keys` are attributes of the file.
     """
     key_of = H5_KEYS[keys]
     with _Quiet(path, "w+") as output:
@@ -115,8 +112,8 @@ def _named_items(parts: Iterable[Part]) -> Iterator[tuple[Named, np.ndarray]]:
 class _Quiet(io.FileIO):
     """A file that keeps its first write error for `check`.
 
-    HDF5 cannot let go of a file that it cannot write: it tries again for every object, with a
-    traceback on stderr each time.
+    HDF5 does not give up on a file that it cannot write: it retries for every object, and prints a
+    traceback to stderr each time.
     """
 
     error: OSError | None = None
@@ -143,12 +140,11 @@ class _Quiet(io.FileIO):
 
 
 def write_parquet(path: Path, parts: Iterable[Part], *, facts: Facts) -> None:
-    """Columns `id`, `length` and `embedding`, a row an item; the facts, and the `width` D, are
-    metadata of the schema.
+    """Writes the columns `id`, `length` and `embedding`, with a row per item.
 
-    An embedding is a list of D numbers; of a protein's residues it is their D numbers one residue
-    after the other, and the column `rows` says how many residues these are: fewer than `length`
-    where the protein was cut.
+    The facts and the width D (`width`) are metadata of the schema. An embedding is a list of D
+    numbers. Residue embeddings are concatenated residue by residue; the column `rows` then has the
+    number of residues, which is smaller than `length` if the protein was cut.
     """
     with contextlib.ExitStack() as stack:
         writer = None
@@ -169,7 +165,7 @@ def write_parquet(path: Path, parts: Iterable[Part], *, facts: Facts) -> None:
 
 
 def _list_array(vectors: np.ndarray | Sequence[np.ndarray]) -> tuple[pyarrow.Array, int]:
-    """Lists of one fixed size, or of any for residues, and D."""
+    """Lists of a fixed size, or of variable size for residues, and D."""
     if isinstance(vectors, np.ndarray):
         return pyarrow.FixedSizeListArray.from_arrays(
             vectors.ravel(), vectors.shape[1]
@@ -183,4 +179,4 @@ def _list_array(vectors: np.ndarray | Sequence[np.ndarray]) -> tuple[pyarrow.Arr
 H5_SUFFIXES = (".h5", ".hdf5")
 
 WRITERS: dict[str, Callable] = {**dict.fromkeys(H5_SUFFIXES, write_h5), ".parquet": write_parquet}
-"""By the suffix of the file: (path, parts, facts=) in constant memory, one part at a time."""
+"""Writers by file suffix: (path, parts, facts=), one part in memory at a time."""

@@ -1,5 +1,4 @@
-"""How a model reads proteins and how it reads texts: what it makes of them, and what becomes of
-long ones."""
+"""How a model embeds proteins and texts: kinds of embeddings, and treatment of long items."""
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -27,22 +26,22 @@ LONG_PROTEINS = {
 }
 
 Vectors = np.ndarray | list[np.ndarray]
-"""[n, D], or for residues a list of [L, D]."""
+"""[n, D], or a list of [L, D] for residues."""
 
 
 class Embedder(NamedTuple):
-    """How the items of one modality are read."""
+    """How the items of one modality are embedded."""
 
     measure: Measure
     long_items: str
-    """What becomes of items that are too long to be read at once."""
+    """A phrase on how items are treated that are too long to read at once."""
     facts: Mapping[str, str | int]
-    """What changes the numbers, beside the checkpoint."""
+    """Settings that affect the numbers, besides the checkpoint."""
     embed: Callable[[ProtCLIP, Sequence[str]], Mapping[str, Vectors]]
 
 
 def protein_embedder(kinds: Sequence[str], windows: Windows, batch_tokens: int) -> Embedder:
-    """Proteins, as `ProtCLIP.represent` takes them."""
+    """Embeds proteins with `ProtCLIP.represent`."""
 
     def measure(sequence: str) -> Measured:
         pieces = windows.pieces(len(sequence))
@@ -63,13 +62,13 @@ def protein_embedder(kinds: Sequence[str], windows: Windows, batch_tokens: int) 
 
 
 TEXT_KINDS = {"projected": "encode_texts", "mean": "mean_text_embeddings"}
-"""What there is of texts, and the methods of `ProtCLIP` that make it."""
+"""Kinds of text embeddings, and the methods of `ProtCLIP` that compute them."""
 
 
 def text_embedder(
     checkpoint: Path, batch_tokens: int, *, kinds: Sequence[str] = ("projected",)
 ) -> Embedder:
-    """Texts, as `ProtCLIP.encode_texts` takes them; `kinds` are of `TEXT_KINDS`."""
+    """Embeds texts with the methods of `ProtCLIP`; `kinds` are keys of `TEXT_KINDS`."""
     limit = metadata.read_model_config(checkpoint)["tokenizer"]["max_text_tokens"]
     tokenizer = metadata.load_text_tokenizer(checkpoint)
 
@@ -85,7 +84,7 @@ def text_embedder(
 
     def embed(model: ProtCLIP, texts: Sequence[str]) -> Mapping[str, Vectors]:
         with warnings.catch_warnings():
-            # How many texts are cut was told before the first was embedded.
+            # The number of cut texts was already reported, before the first one was embedded.
             warnings.simplefilter("ignore", UserWarning)
             return {
                 kind: getattr(model, TEXT_KINDS[kind])(texts, batch_tokens=batch_tokens)
@@ -99,11 +98,12 @@ def text_embedder(
 def prefix_embedder(
     reading: Embedder, dimensions: int, *, kinds: Sequence[str], config: Mapping
 ) -> Embedder:
-    """What `reading` makes, but the first `dimensions` of it; `config` is the checkpoint's.
+    """Keeps the first `dimensions` of the embeddings of `reading`.
+
+    `config` is the checkpoint's.
 
     Raises:
-      UserError: something else than projected embeddings is asked for, or they have not so many
-        dimensions.
+      UserError: another kind than projected embeddings is requested, or they have fewer dimensions.
     """
     if others := [kind for kind in kinds if kind != "projected"]:
         raise UserError(
@@ -120,11 +120,12 @@ def prefix_embedder(
 def choose_kinds(
     include: Sequence[str] | None, *, modality: str, groups: frozenset[str]
 ) -> list[str]:
-    """The `EMBEDDING_KINDS` to embed, without repetition; by default the one that these parameter
-    groups suffice for.
+    """Returns the distinct `EMBEDDING_KINDS` to embed.
+
+    The default is the kind for which these parameter groups suffice.
 
     Raises:
-      UserError: they do not suffice for what is asked.
+      UserError: the groups do not suffice for a requested kind.
     """
     if modality == "text" and (others := sorted(set(include or ()) - TEXT_KINDS.keys())):
         raise UserError(

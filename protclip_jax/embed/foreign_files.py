@@ -1,9 +1,9 @@
-"""Embedding files that may be a stranger's: only they themselves are read, and no more than a few
-times their size.
+"""Reads embedding files that may come from strangers.
 
-HDF5 files can name other files (external links, external and virtual datasets) and declare numbers
-that they do not store; Parquet files can repeat a value a billion times. So links, sizes and
-encodings are checked before anything is read.
+Only the files themselves are read, and no more than a few times their size. HDF5 files can refer to
+other files (external links, external and virtual datasets) and declare numbers that they do not
+store; Parquet files can repeat a value a billion times. So links, sizes and encodings are checked
+before anything is read.
 """
 
 import math
@@ -16,21 +16,22 @@ import pyarrow.parquet
 from data_pipelines.common.settings import MAX_WIDTH
 
 _MOST_EXPANSION = 8
-"""Bytes of embeddings for a stored byte: numbers like these hardly compress."""
+"""Maximum bytes of embeddings per stored byte: such numbers hardly compress."""
 _MOST_TEXT = 1 << 12
-"""Bytes of an attribute."""
+"""Maximum bytes of an attribute."""
 _CODECS = ("UNCOMPRESSED", "SNAPPY")
-"""Others can pack gigabytes into a page of a few bytes, which its header alone tells."""
+"""Other codecs can pack gigabytes into a page of a few bytes; only its header shows the size."""
 _ENCODINGS = {"PLAIN", "RLE", "BIT_PACKED", "BYTE_STREAM_SPLIT", "DELTA_LENGTH_BYTE_ARRAY"}
-"""Those that store every value; of levels, which say where lists end, RLE as well."""
+"""Encodings that store every value, and RLE, which also encodes levels (where lists end)."""
 
 
 def h5_items(file: h5py.File) -> Iterator[tuple[str, h5py.Dataset]]:
-    """Id and dataset [D] of every embedding of a file; the id is the attribute `original_id`, else
-    the dataset's name.
+    """Yields the id and the dataset [D] of every embedding of a file.
+
+    The id is the attribute `original_id`, or else the dataset's name.
 
     Raises:
-      ValueError: one lies elsewhere, declares more than it stores, or is not a vector of
+      ValueError: a dataset is stored elsewhere, declares more than it stores, or is not a vector of
         numbers.
     """
     for name in file:
@@ -62,10 +63,10 @@ def _check_dataset(dataset: h5py.Dataset, name: str) -> None:
 
 
 def h5_text(attributes: h5py.AttributeManager, name: str) -> str | None:
-    """An attribute that is one value, as text; None where there is none.
+    """Reads a scalar attribute as text; None if it is missing.
 
     Raises:
-      ValueError: it is an array, or long.
+      ValueError: the attribute is an array, or too long.
     """
     if name not in attributes:
         return None
@@ -76,16 +77,16 @@ def h5_text(attributes: h5py.AttributeManager, name: str) -> str | None:
 
 
 def check_width(width: int) -> None:
-    """Raises ValueError for a width that no embedding has."""
+    """Raises ValueError if an embedding cannot have this width."""
     if not 0 < width <= MAX_WIDTH:
         raise ValueError(f"its embeddings have {width} numbers")
 
 
 def check_parquet(file: pyarrow.parquet.ParquetFile, *, path: Path) -> None:
-    """Checks the embeddings and ids of a file, as far as its metadata tell them.
+    """Checks the embeddings and ids of a file, based on its metadata.
 
     Raises:
-      ValueError: it holds more than a file of its size can, or is written in a way that could.
+      ValueError: the file declares more than its size allows, or uses a codec or encoding that can.
     """
     size = path.stat().st_size
     for group in range(file.metadata.num_row_groups):
@@ -113,7 +114,7 @@ def _check_column(column: pyarrow.parquet.ColumnChunkMetaData, *, size: int) -> 
 
 
 def fixed_width(file: pyarrow.parquet.ParquetFile, *, name: str) -> int:
-    """The width of a column of vectors of floating-point numbers.
+    """The width of a column of floating-point vectors.
 
     Raises:
       ValueError: the column is something else.

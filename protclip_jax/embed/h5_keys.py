@@ -1,5 +1,7 @@
-"""How the datasets of an HDF5 file are named. Which program reads which names,
-docs/embeddings.md says."""
+"""Names of the datasets in an HDF5 file.
+
+docs/embeddings.md says which program reads which names.
+"""
 
 from collections.abc import Callable, Container
 from typing import NamedTuple
@@ -8,18 +10,18 @@ from data_pipelines.protanno.accession import uniprot_accession
 
 
 class Named(NamedTuple):
-    """What a dataset can be named by."""
+    """The values that a dataset can be named after."""
 
     position: int
-    """Of the item among those that are embedded, from 0."""
+    """Position of the item among the embedded ones, from 0."""
     id: str
-    """Unique in the file."""
+    """Unique within the file."""
     sequence_hash: str
-    """As `data_pipelines.common.hashing.sequence_hash` gives it."""
+    """The value of `data_pipelines.common.hashing.sequence_hash`."""
 
 
 def by_order(item: Named) -> str:
-    """The place in the input, so that names sort in its order."""
+    """The position in the input, padded so that names sort in input order."""
     return f"{item.position:09}"
 
 
@@ -29,14 +31,12 @@ def by_id(item: Named) -> str:
 
 
 def by_accession(item: Named) -> str:
-    """The UniProt accession of ids that are or hold one, as in UniProt's own files; other ids as
-    they are."""
+    """The UniProt accession of an id that is or contains one; other ids unchanged."""
     return uniprot_accession(item.id) or by_id(item)
 
 
 def by_hash(item: Named) -> str:
-    """The hash of the sequence as it is written in the input, which biotrainer looks proteins up
-    by."""
+    """The hash of the sequence as written in the input, by which biotrainer looks proteins up."""
     return item.sequence_hash
 
 
@@ -46,20 +46,19 @@ H5_KEYS: dict[str, Callable[[Named], str]] = {
     "accession": by_accession,
     "hash": by_hash,
 }
-"""By the value of `--h5_keys`; the first is the default."""
+"""Naming functions by the value of `--h5_keys`; the first is the default."""
 
 
 class FreeKeys:
-    """Gives the second dataset of one name the name with `_2`, the third with `_3`, …, so that
-    none is lost."""
+    """Makes names unique: the second dataset of a name gets the suffix `_2`, the third `_3`, …"""
 
     def __init__(self, taken: Container[str]):
-        """`taken` are the names that the file has at any time."""
+        """`taken` contains the names in the file; it is consulted at every call."""
         self._taken = taken
         self._last: dict[str, int] = {}
 
     def free(self, key: str) -> str:
-        """The key, or with the next ending that is not taken."""
+        """The key, with a suffix if it is taken."""
         if key not in self._taken:
             return key
         number = self._last.get(key, 1) + 1

@@ -1,5 +1,4 @@
-"""What every command that embeds a file does: it surveys the input, adopts a plan, and embeds
-chunk after chunk into part files, which a run that is stopped leaves behind."""
+"""Steps that all commands share that embed a file: survey, plan, and embedding into part files."""
 
 import dataclasses
 import functools
@@ -24,10 +23,12 @@ from protclip_jax.embed.resume import adopt_plan
 from protclip_jax.inference.protclip import ProtCLIP
 
 MIN_CHUNK_TOKENS, MIN_CHUNK_BATCHES = 1 << 16, 8
-"""Of a chunk, which bounds the memory, the work that a kill loses, and the share of a chunk's
-last batch that is empty."""
+"""Minimum size of a chunk.
+
+It bounds the memory, the work lost in a kill, and the empty share of a chunk's last batch.
+"""
 REJECTS = "rejects.tsv"
-"""In the folder of parts, until the plan is adopted."""
+"""The list of rejects in the folder of parts, until the plan is adopted."""
 
 writing = functools.partial(report_disk_errors, kept="finished parts are kept")
 
@@ -41,12 +42,11 @@ def surveyed(
     accept_doubtful: bool,
     noun: str = "",
 ) -> tuple[Source, Survey]:
-    """The input and its survey, which is told on stderr; what is piped is first put into the
-    folder of parts.
+    """Surveys the input and reports the survey on stderr; piped input is first saved to the folder.
 
     Args:
-      rejects: where `begin` will list what is rejected.
-      noun: what an item is called; '' takes the source's modality.
+      rejects: where `begin` will list rejected items.
+      noun: name of an item; '' uses the source's modality.
 
     Raises:
       UserError, RunError: as `spool` and `take_survey`.
@@ -65,8 +65,7 @@ def surveyed(
 
 
 def begin(folder: Path, plan: Mapping, *, rejected: int, rejects: Path) -> None:
-    """Adopts the plan of a run, with the devices that it runs on, and puts the list of rejects
-    beside the output.
+    """Adopts a run's plan with its devices, and publishes the list of rejects beside the output.
 
     Raises:
       UserError: the folder holds the parts of a run with another plan.
@@ -80,8 +79,7 @@ def begin(folder: Path, plan: Mapping, *, rejected: int, rejects: Path) -> None:
 
 
 def publish_rejects(listed: Path, *, rejected: int, published: Path) -> None:
-    """Puts the list of what was rejected beside the output; without any, removes that of an
-    earlier run."""
+    """Moves the list of rejects beside the output; without rejects, removes an earlier run's."""
     if rejected:
         os.replace(listed, published)
     else:
@@ -98,11 +96,12 @@ def embed_parts(
     batch_tokens: int,
     precision: str = "float32",
 ) -> list[Path]:
-    """Embeds what is not in the folder yet; returns the part files in the order of the input.
+    """Embeds the chunks missing from the folder; returns the part files in input order.
 
     Args:
-      batch_tokens: of one call of the model; a part holds at least `MIN_CHUNK_BATCHES` of them.
-      precision: of what is stored.
+      batch_tokens: tokens of one call of the model; a part holds at least `MIN_CHUNK_BATCHES` such
+        batches.
+      precision: dtype of the stored embeddings.
     """
     min_tokens = max(MIN_CHUNK_TOKENS, MIN_CHUNK_BATCHES * batch_tokens)
     parts, items, computed, start = [], 0, 0, time.perf_counter()
@@ -137,7 +136,7 @@ def embed_parts(
 
 
 def stored(vectors: Vectors, precision: str) -> Vectors:
-    """In the dtype of the file; raises UserError where that is too narrow."""
+    """Converts embeddings to the stored dtype; raises UserError if they overflow it."""
     if isinstance(vectors, list):
         return [stored(rows, precision) for rows in vectors]
     with np.errstate(over="ignore"):

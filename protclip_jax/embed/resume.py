@@ -1,5 +1,4 @@
-"""The folder OUTPUT.partial, which makes a run resumable: its lock, its plan, and its finished
-parts."""
+"""The folder OUTPUT.partial of a resumable run: its lock, its plan, and its finished parts."""
 
 import contextlib
 import json
@@ -15,7 +14,7 @@ PLAN, _FINISHING = "plan.json", "finishing"
 
 @contextlib.contextmanager
 def partial_folder(output: Path) -> Iterator[Path]:
-    """OUTPUT.partial, claimed for this process; removed at the end unless a plan was adopted in it.
+    """Claims OUTPUT.partial for this process; removes it at the end if no plan was adopted in it.
 
     Raises:
       UserError: as `outputs.claim`.
@@ -29,16 +28,14 @@ def partial_folder(output: Path) -> Iterator[Path]:
 
 
 def is_finishing(folder: Path) -> bool:
-    """Whether the run that the folder is of was stopped after `begin_finishing`, so that outputs
-    may be its own."""
+    """Whether the folder's run was stopped after `begin_finishing`, so outputs may be its own."""
     return (folder / PLAN).exists() and (folder / _FINISHING).exists()
 
 
 def refuse_others(folder: Path, outputs: Sequence[Path], rejects: Sequence[Path] = ()) -> None:
-    """Raises UserError where an output exists already and this run, before it was stopped, has not
-    put it there.
+    """Raises UserError if an output exists that an earlier, stopped part of this run did not write.
 
-    Lists of rejects appear as soon as a plan is adopted, outputs after `begin_finishing`.
+    Lists of rejects appear once a plan is adopted, outputs after `begin_finishing`.
     """
     if not is_finishing(folder):
         refuse_existing(outputs)
@@ -47,17 +44,16 @@ def refuse_others(folder: Path, outputs: Sequence[Path], rejects: Sequence[Path]
 
 
 def begin_finishing(folder: Path, outputs: Sequence[Path]) -> None:
-    """Notes that outputs appear from now on. Raises UserError as `refuse_others`."""
+    """Records that outputs appear from now on. Raises UserError as `refuse_others`."""
     refuse_others(folder, outputs)
     (folder / _FINISHING).touch()
 
 
 def adopt_plan(folder: Path, plan: Mapping) -> None:
-    """Begins a run, or checks that the one in the folder has the same plan, so that its parts can
-    be used.
+    """Begins a run, or checks that the run in the folder has the same plan, to reuse its parts.
 
     Raises:
-      UserError: it has another plan.
+      UserError: the run in the folder has another plan.
     """
     path = folder / PLAN
     if not path.exists():
@@ -74,14 +70,13 @@ def adopt_plan(folder: Path, plan: Mapping) -> None:
 
 
 def read_plan(folder: Path) -> dict:
-    """The plan of the run that the folder is of; empty before one is adopted."""
+    """The plan of the folder's run; empty before one is adopted."""
     path = folder / PLAN
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
 
 def remove_parts(folder: Path) -> None:
-    """Empties the folder, its plan last: a run that is stopped meanwhile can be finished by the
-    same command."""
+    """Empties the folder, the plan last, so that the same command can finish if it is stopped."""
     for path in folder.iterdir():
         if path.name not in (PLAN, MARK, _FINISHING):
             path.unlink()

@@ -1,1 +1,1 @@
-"""The weights of the residues of one protein for its properties, as a figure and a table."""
+"""Residue weights of one protein for its properties, as a figure and a table."""

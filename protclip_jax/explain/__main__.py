@@ -1,5 +1,4 @@
-"""`python -m protclip_jax.explain`: which residues of one protein carry the weight of each of
-its properties."""
+"""`python -m protclip_jax.explain`: shows which residues carry the weight of each property."""
 
 import argparse
 import pathlib
@@ -34,13 +33,13 @@ from protclip_jax.inference.segment_contrast import Contrast, described
 
 FIGURES = (".png", ".svg", ".pdf")
 TOP = 5
-"""Residues named for each property in the summary."""
+"""The number of residues named per property in the summary."""
 OTHERS = 64
-"""Other texts that each property is compared with."""
+"""The number of other texts that each property is compared with."""
 
 
 def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
-    """The command line; argparse itself ends with code 2 on what it does not understand."""
+    """Parses the command line; argparse exits with code 2 if it is invalid."""
     parser = argparse.ArgumentParser(
         prog="python -m protclip_jax.explain",
         epilog="Example: python -m protclip_jax.explain --checkpoint runs/demo --sequence "
@@ -117,8 +116,7 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
 
 
 def given_texts(options: argparse.Namespace) -> dict[str, str]:
-    """The properties of the command line as `PREFIX: content`, whether their prefix was typed or
-    not."""
+    """Returns the properties of the command line as `PREFIX: content`, adding missing prefixes."""
     texts = {
         name: with_prefix(name, typed) for name in PROPERTIES if (typed := getattr(options, name))
     }
@@ -130,8 +128,11 @@ def given_texts(options: argparse.Namespace) -> dict[str, str]:
 
 
 def asked_for(options: argparse.Namespace) -> tuple[Record, dict[str, str]]:
-    """The protein, with whatever is known of it, and the texts that are given in place of its
-    own; there is one at least."""
+    """Returns the protein with its annotations, and the texts that replace its own.
+
+    Raises:
+      UserError: there is no text at all.
+    """
     given = given_texts(options)
     record = chosen_protein(options)
     if not (given or property_texts(record)):
@@ -143,14 +144,13 @@ def asked_for(options: argparse.Namespace) -> tuple[Record, dict[str, str]]:
 
 
 def texts_of(record: Record, given: Mapping[str, str], *, names: str) -> dict[str, str]:
-    """The property texts in biotext order; the record's own tell its `names` as `with_names`
-    does."""
+    """Property texts in biotext order; `names` selects the record's names as in `with_names`."""
     texts = property_texts(with_names(record, names)) | given
     return {name: texts[name] for name in PROPERTIES if name in texts}
 
 
 def check(options: argparse.Namespace) -> None:
-    """Raises UserError for an output or a number that cannot be."""
+    """Raises UserError for an invalid output path or number."""
     if options.output.suffix not in FIGURES:
         raise UserError(f"--output={options.output} must end in {', '.join(FIGURES)}.")
     if not options.output.parent.is_dir():
@@ -164,7 +164,7 @@ def check(options: argparse.Namespace) -> None:
 def tracks_of(
     record: Record, weights: Mapping[str, np.ndarray], contrasts: Mapping[str, Contrast]
 ) -> list[Track]:
-    """What is drawn of each property."""
+    """The tracks to draw, one per property."""
     marked, nowhere = annotated_residues(record), np.zeros(len(record.sequence), bool)
     return [
         Track(name, row, marked.get(name, nowhere), contrasts.get(name))
@@ -175,7 +175,7 @@ def tracks_of(
 def summary(
     sequence: str, weights: Mapping[str, np.ndarray], contrasts: Mapping[str, Contrast]
 ) -> list[str]:
-    """Lines on the residues of most weight, and on those that stand out from other texts."""
+    """Lines that name the heaviest residues, and those that stand out from other texts."""
     lines = []
     for name, row in weights.items():
         heaviest = np.argsort(-row, kind="stable")[:TOP]
@@ -189,8 +189,7 @@ def summary(
 
 @command
 def main(arguments: list[str] | None = None) -> None:
-    """Computes the weights, writes the figure and the table, and names the heaviest residues on
-    stdout."""
+    """Computes the weights, writes figure and table, and prints the heaviest residues."""
     options = parse_arguments(arguments)
     check(options)
     outputs = [options.output, options.output.with_suffix(".tsv")]

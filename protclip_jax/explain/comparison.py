@@ -1,5 +1,4 @@
-"""The weights of a protein's properties beside those for other texts, as far as there are
-enough."""
+"""Compares the weights of a protein's properties with those for other texts."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,15 +17,18 @@ ALONE = (
 
 
 class Comparison(NamedTuple):
-    """By property, the contrast with other texts where there are enough of them, and a sentence on
-    where they are from or why there is none."""
+    """Contrasts by property, where there are enough other texts, and where these come from.
+
+    Attributes:
+      origin: a sentence on the source of the other texts, or on why there is no contrast.
+    """
 
     contrasts: dict[str, Contrast]
     origin: str
 
 
 def own_dataset(config: Mapping) -> Path | None:
-    """The dataset that a checkpoint was trained on, if it lies where training had it."""
+    """The dataset that a checkpoint was trained on, if it is still where training read it."""
     folder = completed(config)["data"]["dir"]
     return Path(folder) if folder and (Path(folder) / STATISTICS).is_file() else None
 
@@ -37,7 +39,7 @@ def compare(
     """Compares each text with up to `count` others of the same property from `source`.
 
     Args:
-      source: as `read_texts` takes it; None = `own_dataset`.
+      source: a path for `read_texts`; None = `own_dataset`.
 
     Raises:
       UserError: the source cannot be read.

@@ -1,5 +1,4 @@
-"""Other records' texts to compare a property's text with: from an index, a built dataset, or a
-library of labels."""
+"""Reads other records' texts for comparison from an index, a dataset or a library of labels."""
 
 import heapq
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -19,21 +18,21 @@ from protclip_jax.retrieval.index_folder import MANIFEST, open_index
 from protclip_jax.retrieval.nearest import sample_rows
 
 CANDIDATES = 5_000
-"""Records, or labels, whose texts are read at most."""
+"""The maximum number of records or labels whose texts are read."""
 
 Texts = Mapping[str, Sequence[str]]
-"""By property, distinct texts with their prefix."""
+"""Distinct texts with their prefix, by property."""
 
 
 def read_texts(path: Path) -> Texts:
-    """The texts of at most `CANDIDATES` records or labels, drawn evenly.
+    """Reads the texts of at most `CANDIDATES` records or labels, sampled uniformly.
 
     Args:
       path: an index of proteins or labels, a built dataset, or a file of labels. A label's prompt
-        counts for the property whose prefix it has.
+        belongs to the property whose prefix it has.
 
     Raises:
-      UserError: it is none of these, or cannot be read.
+      UserError: the path is none of these, or cannot be read.
     """
     if (path / MANIFEST).is_file():
         return index_texts(open_index(path).items)
@@ -64,7 +63,7 @@ def index_texts(items: pyarrow.Table) -> Texts:
 
 
 def distinct(texts: Iterable[tuple[str, str]]) -> Texts:
-    """Pairs of property and text by property, each text once."""
+    """Groups (property, text) pairs by property and drops duplicates."""
     found: dict[str, dict[str, None]] = {}
     for name, text in texts:
         found.setdefault(name, {})[text] = None
@@ -72,10 +71,10 @@ def distinct(texts: Iterable[tuple[str, str]]) -> Texts:
 
 
 def others_of(own: Mapping[str, str], texts: Texts, count: int) -> dict[str, list[str]]:
-    """For each property's own text up to `count` others, the same for the same texts.
+    """Up to `count` other texts for each property's own text; deterministic.
 
-    A text that differs in case or evidence alone is not another one. Which are taken is up to
-    their hashes, so neither order nor frequency counts.
+    A text that differs from the own one only in case or evidence is left out. The choice is by
+    hash, so neither order nor frequency matters.
     """
     chosen = {}
     for name, text in own.items():
@@ -96,7 +95,7 @@ def _by_prefix(prompts: Iterable[str]) -> Iterator[tuple[str, str]]:
 
 
 def _of_dataset(path: Path) -> Iterator[tuple[str, str]]:
-    # Only here: TFDS takes a second to import.
+    # Imported here because TFDS takes a second to import.
     from data_pipelines.protanno.dataset import open_dataset
 
     splits = open_dataset(path).splits

@@ -1,5 +1,7 @@
-"""The protein to explain: typed, or out of a FASTA file, a file of UniProt entries or an index,
-with whatever is known of it there."""
+"""The protein to explain: typed, or read from a FASTA file, a file of UniProt entries or an index.
+
+Annotations that the source has are kept.
+"""
 
 import argparse
 import dataclasses
@@ -20,14 +22,14 @@ from protclip_jax.retrieval.index_folder import open_index
 from protclip_jax.retrieval.lookup import EXACT, look_up
 
 NAMES = EXACT[: EXACT.index("entry name") + 1]
-"""What `--accession` may be in an index."""
+"""The kinds of names that `--accession` may match in an index."""
 
 
 def chosen_protein(options: argparse.Namespace) -> Record:
-    """The protein of the command line; what is odd about its sequence is told on stderr.
+    """Returns the protein of the command line; warns on stderr of odd sequences.
 
     Raises:
-      UserError: there is none of that name, or several, or it is no protein.
+      UserError: no protein or several have that name, or it is not a protein.
     """
     if options.entry:
         return read_entry(options.entry, options.accession)
@@ -44,7 +46,7 @@ def chosen_protein(options: argparse.Namespace) -> Record:
 
 
 def read_entry(path: Path, accession: str | None) -> Record:
-    """The entry of a file that `accession` names, or its only one."""
+    """Reads the entry named `accession`, or the only entry, of a file."""
     found = []
     for entry in read_entries(path):
         if accession in (None, entry.accession):
@@ -63,8 +65,10 @@ def read_entry(path: Path, accession: str | None) -> Record:
 
 
 def read_fasta_record(path: Path, accession: str | None) -> Record:
-    """The protein of a FASTA file whose id, or the accession in it, is `accession`, or its only
-    one; with what its header says."""
+    """Reads the FASTA record whose id or accession is `accession`, or the only record.
+
+    The record includes what its header says.
+    """
     found = []
     for item in Source(path=path, format=Fasta.name, modality="protein").prepared():
         if accession in (None, item.id, plain_accession(item.id)):
@@ -85,7 +89,7 @@ def read_fasta_record(path: Path, accession: str | None) -> Record:
 
 
 def read_item(folder: Path, accession: str | None) -> Record:
-    """The protein of an index whose id, accession or entry name is `accession`."""
+    """Reads the protein of an index whose id, accession or entry name is `accession`."""
     if accession is None:
         raise UserError(f"--index={folder} holds many proteins; name one with --accession.")
     index = open_index(folder)
@@ -110,7 +114,7 @@ def _several(path: Path, what: str, first: str, second: str) -> UserError:
 
 
 def _cleaned(record: Record, called: str) -> Record:
-    """The record with the residues that the model reads."""
+    """The record with its sequence cleaned as the model reads it."""
     try:
         cleaned = clean_protein(record.sequence)
     except ValueError as error:

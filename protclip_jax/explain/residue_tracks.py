@@ -1,4 +1,4 @@
-"""Property weights drawn along a protein, beside what UniProt's features mark."""
+"""Draws property weights along a protein, next to the residues that UniProt's features mark."""
 
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -17,12 +17,15 @@ from protclip_jax.inference.segment_contrast import Contrast
 LETTERS_UP_TO = 120
 LINE_LETTERS, TITLE_LINES = 120, 3
 UNIT = "PDA weight (of 1 in all)"
-"""A text's weights are shares: they sum to 1 over the protein."""
+"""A text's weights sum to 1 over the protein."""
 
 
 class Track(NamedTuple):
-    """The weights of one property's text over the residues of a protein, which residues its
-    features mark, and how the weights differ from those for other texts."""
+    """What is drawn for one property of a protein.
+
+    The weights of its text over the residues, the residues that its features mark, and the contrast
+    with other texts.
+    """
 
     name: str
     weights: Float[np.ndarray, " L"]
@@ -31,11 +34,10 @@ class Track(NamedTuple):
 
 
 def segment_tracks(proteins: Mapping[str, tuple[str, Sequence[Track]]]) -> Figure:
-    """Per protein (title → sequence, tracks) a row of bars for each property, its marked residues
-    shaded.
+    """Draws a row of bars per property for each protein, with the marked residues shaded.
 
-    The residues' letters stand below up to `LETTERS_UP_TO` residues, positions (1-based)
-    everywhere.
+    `proteins` maps title → (sequence, tracks). Positions are 1-based; proteins of up to
+    `LETTERS_UP_TO` residues are also labelled with their letters.
     """
     heights = [0.75 + 0.95 * len(tracks) for _, tracks in proteins.values()]
     figure = Figure(figsize=(12, sum(heights) + 0.5), layout="constrained")
@@ -52,8 +54,7 @@ def segment_tracks(proteins: Mapping[str, tuple[str, Sequence[Track]]]) -> Figur
 
 
 def _wrapped(title: str) -> str:
-    """A title in lines that fit the figure, at most `TITLE_LINES`; the last ends in … where more
-    was to come."""
+    """Wraps a title into at most `TITLE_LINES` lines; the last ends in … if text was cut."""
     return "\n".join(textwrap.wrap(title, LINE_LETTERS, max_lines=TITLE_LINES, placeholder=" …"))
 
 
@@ -62,7 +63,7 @@ def _draw_track(axis, track: Track) -> None:
     weights = np.nan_to_num(track.weights)
     edges = np.flatnonzero(np.diff(track.marked, prepend=False, append=False))
     for start, end in edges.reshape(-1, 2) + 0.5:
-        # The bars end below the top, where the shading stays visible.
+        # The bars stay below the top, so that the shading remains visible.
         axis.axvspan(start, end, color=colour, alpha=0.25, linewidth=0)
     axis.stairs(weights, np.arange(weights.size + 1) + 0.5, fill=True, color=colour)
     axis.set(xlim=(0.5, weights.size + 0.5), ylim=(0, max(float(weights.max()), 1e-9) * 1.3))
@@ -75,7 +76,7 @@ def _draw_track(axis, track: Track) -> None:
 
 
 def _draw_contrast(axis, track: Track) -> None:
-    """The difference to other texts over its band, filled where it lies above."""
+    """Draws the difference to other texts over its band, filled where it is above the band."""
     colour, found = PROPERTY_COLOURS.get(track.name, INK), track.contrast
     places = np.arange(found.difference.size) + 1
     within = {"step": "mid", "linewidth": 0}
@@ -86,7 +87,7 @@ def _draw_contrast(axis, track: Track) -> None:
     axis.set_ylabel(
         f"less {found.others} others", fontsize=8, rotation=0, ha="right", va="center", color=colour
     )
-    # The ends of a protein may have bands that would hide all others.
+    # The bands at the ends of a protein can be so wide that they would hide all others.
     lowest = min(found.difference.min(), np.quantile(found.low, 0.02))
     highest = max(found.difference.max(), np.quantile(found.high, 0.98))
     room = 0.1 * max(highest - lowest, 1e-9)
@@ -103,12 +104,12 @@ def _label_residues(axis, sequence: str) -> None:
     axis.tick_params(axis="x", length=0, pad=12)
     style = {"textcoords": "offset points", "ha": "center", "va": "top", "fontsize": 7}
     for position, letter in enumerate(sequence, 1):
-        # From the foot of the axis, which is 0 for weights and the last lane for features.
+        # Relative to the bottom of the axis: 0 for weights, the last lane for features.
         below = axis.annotate(
             letter, (position, 0), xycoords=axis.get_xaxis_transform(), xytext=(0, -3), **style
         )
-        # The space is the padding of the tick labels; measuring every letter for the layout takes
-        # seconds.
+        # The padding of the tick labels reserves the space; measuring every letter for the layout
+        # takes seconds.
         below.set_in_layout(False)
 
 
@@ -120,10 +121,10 @@ def explanation(
     *,
     note: str = "",
 ) -> Figure:
-    """The tracks of one protein, each above its contrast if it has one, and below them all its
-    features: a lane for each `FT` type, coloured by the property it explains.
+    """Draws the tracks of one protein, each above its contrast if any, and its features below.
 
-    `note` stands below the figure.
+    Each `FT` type has a lane; features are coloured by the property that they explain. `note` is
+    printed below the figure.
     """
     ordered = sorted(features, key=lambda feature: feature.start)
     types = list(dict.fromkeys(feature.type for feature in ordered))
@@ -142,7 +143,7 @@ def explanation(
         draw(axis, track)
     if types:
         _draw_features(axes[-1], types, features)
-    # Dollar signs in a name are no formula.
+    # A dollar sign in a name does not start a formula.
     axes[0].set_title(_wrapped(title), fontsize=10, color=INK, loc="left", parse_math=False)
     _label_residues(axes[-1], sequence)
     axes[-1].set_xlabel(_legend(tracks, note), fontsize=9, color=INK, parse_math=False)
@@ -151,7 +152,7 @@ def explanation(
 
 
 def _legend(tracks: Sequence[Track], note: str) -> str:
-    """What stands below a figure."""
+    """The text below a figure."""
     legend = "residue; shaded: annotated for the property"
     if any(track.contrast is not None for track in tracks):
         legend += "; grey: where 90 % of other texts lie, filled: above it"

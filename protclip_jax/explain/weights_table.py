@@ -1,4 +1,4 @@
-"""The weights of a protein's residues as TSV."""
+"""Writes the weights of a protein's residues as TSV."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -11,7 +11,7 @@ from data_pipelines.protanno.record import Record
 from protclip_jax.inference.segment_contrast import Contrast
 
 COMPARED = ("difference", "low", "high")
-"""Columns of a property that was compared with other texts, behind its name."""
+"""Columns added after a property's name if it was compared with other texts."""
 
 
 def write_table(
@@ -21,10 +21,9 @@ def write_table(
     contrasts: Mapping[str, Contrast],
     notes: Sequence[str],
 ) -> None:
-    """One line a residue: position (1-based), residue, the weight for each property, what was
-    compared of it, the features that cover it.
+    """Writes a line per residue: position (1-based), residue, weights, contrasts and features.
 
-    Each of `notes` is a line in front of the header that begins with `# `.
+    Each of `notes` becomes a line that begins with `# `, before the header.
     """
     columns = weights | {
         f"{name}_{part}": getattr(found, part)

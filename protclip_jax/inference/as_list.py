@@ -1,4 +1,4 @@
-"""Texts and sequences as people pass them to Python functions."""
+"""Normalises texts and sequences passed to Python functions."""
 
 from collections.abc import Iterable, Mapping
 
@@ -6,10 +6,10 @@ from data_pipelines.common.errors import UserError
 
 
 def as_list(values: str | Iterable[str], name: str) -> list[str]:
-    """A list of str; a str counts as one item.
+    """Returns a list of str; a single str becomes one item.
 
     Raises:
-      UserError: it is something else, or an item is no str; the sentence begins with `name`.
+      UserError: the value or an item has another type; the message begins with `name`.
     """
     if isinstance(values, str):
         return [values]

@@ -1,4 +1,4 @@
-"""Running a jitted function over many examples, packed into rows of a few fixed shapes."""
+"""Runs a jitted function on many examples, packed into rows of a few fixed shapes."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
@@ -15,15 +15,17 @@ from data_pipelines.training.packing import Packed, pack_all, pack_rows
 from protclip_jax.distributed import sharding
 
 SLOTS = 32
-"""Of a row: enough for 1,024 tokens of short peptides."""
+"""Slots per row: enough for 1,024 tokens of short peptides."""
 MIN_ROW_TOKENS = 256
 BULK_ROW_TOKENS = 1024
 CPU_BATCH_TOKENS, ACCELERATOR_BATCH_TOKENS = 4096, 32768
 
 
 class Place(NamedTuple):
-    """Where an example lies in a packed call: its row, its slot from 0, and its protein tokens
-    within the row."""
+    """The place of an example in a packed call: row, slot (from 0), and protein tokens in the row.
+
+    `index` is the example's position in the input.
+    """
 
     index: int
     row: int
@@ -40,21 +42,21 @@ def run_packed(
     batch_tokens: int | None = None,
     row_tokens: int = MIN_ROW_TOKENS,
 ) -> Iterator[tuple[Place, object]]:
-    """`function(batch, token weights [R, Lp])` on packed examples: the place of each, and the
-    outputs of its call in NumPy.
+    """Runs `function(batch, token weights [R, Lp])` on packed examples.
 
     Args:
-      function: its arguments are divided by rows over the mesh; its outputs have the rows in front
-        and lie on every device.
+      function: its arguments are divided over the mesh by rows. Its outputs have the rows as their
+        first axis and are replicated on every device.
       weights: float32 [protein tokens] of each example; without them the function gets zeros.
-      batch_tokens: tokens of one call at most, unless one row on each device has more.
-      row_tokens: of a row at least, a power of two: longer rows mean fewer shapes to compile, and
-        more padding.
+      batch_tokens: maximum tokens of one call, unless a single row per device has more.
+      row_tokens: minimum tokens of a row, a power of two. Longer rows mean fewer shapes to compile,
+        and more padding.
 
-    Examples come in the order of the rows, not their own. The next call is under way while one's
-    results are read.
+    Yields:
+      The place of each example, and the outputs of its call as NumPy arrays. Examples come in the
+      order of the rows, not of the input. The next call runs while the results of one are read.
     """
-    # Long examples need long rows; the others would leave most of those empty.
+    # Long examples need long rows, which would be mostly empty with the other examples.
     of_class = defaultdict(list)
     for index, example in enumerate(examples):
         longest = max(example.protein_length, example.text_length)
@@ -70,8 +72,7 @@ def run_packed(
 
 
 def default_batch_tokens() -> int:
-    """Tokens of one call where there are enough of them: activations that a CPU's caches can
-    hold, and what fills a GPU."""
+    """Tokens of one full call: enough to fill a GPU, or activations that fit a CPU's caches."""
     return CPU_BATCH_TOKENS if jax.default_backend() == "cpu" else ACCELERATOR_BATCH_TOKENS
 
 
@@ -87,7 +88,7 @@ def _run_one_shape(
     totals = zip(lengths.max(0), lengths.sum(0), strict=True)
     protein, text = (_row_length(longest, total, min_row_tokens) for longest, total in totals)
     packed = pack_all(examples, slots=SLOTS, protein_tokens=protein, text_tokens=text)
-    # A single query takes a row on each device, everything else whole groups of rows.
+    # A single query takes one row per device, everything else whole groups of rows.
     per_device = (
         1
         if len(packed.rows) <= mesh.size
@@ -105,10 +106,10 @@ def _run_one_shape(
 
 
 def _row_length(longest: int, total: int, at_least: int) -> int:
-    """A packed row's tokens: a power of two that holds the longest; 0 where there is nothing.
+    """Tokens of a packed row: a power of two that holds the longest example; 0 without tokens.
 
-    Not below `at_least`, and BULK_ROW_TOKENS where all tokens together fill that: few shapes
-    serve all inputs.
+    At least `at_least`, and BULK_ROW_TOKENS if all tokens together fill such a row, so that few
+    shapes serve all inputs.
     """
     if not longest:
         return 0
@@ -116,15 +117,14 @@ def _row_length(longest: int, total: int, at_least: int) -> int:
 
 
 def _power_of_two(number: int) -> int:
-    """The smallest that is not below `number`."""
+    """The smallest power of two that is at least `number`."""
     return 1 << (int(number) - 1).bit_length()
 
 
 def _groups(
     packed: Packed, examples: Sequence[Example], size: int
 ) -> Iterator[tuple[list[list[Example]], list[Place]]]:
-    """Groups of `size` rows, the last filled up with empty ones, and the places of the examples
-    in each."""
+    """Groups of `size` rows, the last padded with empty rows, and the places of their examples."""
     members: list[list[Place]] = [[] for _ in range(-(-len(packed.rows) // size))]
     row_before, end = -1, 0
     for index in np.lexsort((packed.placement[:, 1], packed.placement[:, 0])).tolist():
@@ -140,7 +140,7 @@ def _groups(
 def _laid_out(
     batch: Batch, positions: Sequence[Place], weights: Sequence[np.ndarray] | None
 ) -> Float32[np.ndarray, "R L"]:
-    """The weights of the examples' protein tokens where these lie; 0 at padding."""
+    """The weights of the examples at the positions of their protein tokens; 0 at padding."""
     laid_out = np.zeros(batch.protein_tokens.shape, np.float32)
     for position in positions if weights is not None else ():
         laid_out[position.row, position.tokens] = weights[position.index]
@@ -148,12 +148,12 @@ def _laid_out(
 
 
 def everywhere(x: jax.Array) -> jax.Array:
-    """The array whole on every device, within a jitted function."""
+    """Replicates an array on every device, within a jitted function."""
     return jax.lax.with_sharding_constraint(x, PartitionSpec())
 
 
 def on_devices(inputs: tuple, mesh: Mesh) -> tuple:
-    """Arrays [R, …] of which every process has the whole; each device gets its rows."""
+    """Divides arrays [R, …], which every process has in full, over the devices by rows."""
     rows = sharding.rows_sharding(mesh)
     return jax.tree.map(
         lambda x: jax.make_array_from_callback(x.shape, rows, lambda index: x[index]), inputs

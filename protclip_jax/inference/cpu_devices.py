@@ -1,4 +1,4 @@
-"""A CPU as several JAX devices, over which rows are divided as over any others."""
+"""Presents a CPU as several JAX devices, over which rows are divided as over any others."""
 
 import functools
 import os
@@ -8,17 +8,17 @@ import jax
 from data_pipelines.common.errors import UserError
 
 MAX_CPU_DEVICES = 4
-"""By default; every device holds the parameters."""
+"""The default maximum; every device holds a copy of the parameters."""
 
 
 @functools.cache
 def split_cpu(devices: int | None) -> None:
-    """Makes a CPU that many devices (default: its cores, at most `MAX_CPU_DEVICES`); call it before
-    JAX is used.
+    """Splits a CPU into `devices` devices (default: its cores, at most `MAX_CPU_DEVICES`).
 
-    XLA computes attention's small products on one thread of a device: on two cores two devices
-    embed half as fast again as one. A number of devices in XLA_FLAGS is left as it is, and
-    accelerators are not touched. Called again with the same number it does nothing.
+    Call it before JAX is used. XLA computes the small products of attention on one thread per
+    device: on two cores, two devices embed 1.5 times as fast as one. A number of devices set in
+    XLA_FLAGS is kept, and accelerators are not affected. Repeated calls with the same number do
+    nothing.
 
     Raises:
       UserError: the number is below 1.

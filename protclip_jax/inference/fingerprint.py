@@ -1,5 +1,4 @@
-"""One digest of all that decides a model's numbers, by which an index knows the model that it
-was made with."""
+"""A digest of everything that determines a model's outputs, which identifies an index's model."""
 
 import dataclasses
 import hashlib
@@ -12,19 +11,21 @@ from protclip_jax.models.layers import EncoderConfig
 from protclip_jax.models.protclip import ProtCLIPConfig
 
 _APART = ("dtype", "attention", "remat", "initializer_range", "vocab_size")
-"""Of a tower: how it is computed, how it began, and what the vocabulary says itself."""
+"""Fields of a tower that are left out.
+
+They say how it is computed and initialised; the vocabulary's size is part of the vocabulary.
+"""
 _SEGMENTS = ("theta", "prototypes", "mask_prefix")
-"""Options of PDA that decide the weights of residues."""
+"""Options of PDA that determine the weights of residues."""
 
 
 def model_fingerprint(
     params: str, network: ProtCLIPConfig, *, config: Mapping, text_tokenizer: TextTokenizer | None
 ) -> str:
-    """SHA-256 (hex) of the parameters' digest, the towers' shapes, the words, and how texts and
-    properties are read.
+    """SHA-256 (hex) of the parameters' digest, the towers' shapes, the vocabulary and the options.
 
-    `config` is the training config, of which a field that is missing counts as the value that
-    code had before it.
+    The options are those for reading texts and properties. `config` is the training config; a
+    missing field has the value that the code used before the field existed.
     """
     fields = completed(config)
     decides = {

@@ -1,5 +1,4 @@
-"""The objectives of training on records that it does not see: no noise, and always the same
-masks."""
+"""Computes the training objectives on held-out records, without noise and with fixed masks."""
 
 import functools
 from collections.abc import Mapping, Sequence
@@ -23,7 +22,7 @@ from protclip_jax.objectives.mean import Mean
 from protclip_jax.training.forward import RecordEmbeddings, contrast, forward_pass
 
 _SEED = 0
-"""Of masks and crops: the same for every run, so that runs can be compared."""
+"""Seed of masks and crops: the same for every run, so that runs can be compared."""
 
 
 def held_out_losses(
@@ -35,10 +34,10 @@ def held_out_losses(
     text_tokenizer: TextTokenizer,
     mesh: Mesh,
 ) -> dict[str, float]:
-    """`total`, the weighted sum, and each objective's mean over the records as one global batch.
+    """`total` (the weighted sum) and each objective's mean over the records as one global batch.
 
-    `config` is the whole training config. A contrast's value depends on how many records there
-    are; an objective that compares the records of a row, on how these lie in rows.
+    `config` is the whole training config. The value of a contrast depends on the number of records;
+    that of an objective within rows, on how the records are packed into rows.
     """
     objective = objective_config(config, prefix_tokens=text_tokenizer.prefix_tokens)
     sums = dict.fromkeys(objective.weights, Mean(np.float32(0), np.float32(0)))
@@ -65,7 +64,7 @@ def _joined(*arrays: jax.Array | np.ndarray) -> np.ndarray:
 def _batches(
     records: Sequence[Record], config: Mapping, text_tokenizer: TextTokenizer, *, rows: int
 ) -> list[Batch]:
-    """The records in the rows of training, so many rows at a time; the last are filled up."""
+    """Packs the records into batches of `rows` rows as in training; the last batch is padded."""
     of_text, shape = config["tokenizer"], config["batch"]
     examples = []
     for draw, record in enumerate(records):

@@ -1,6 +1,6 @@
-"""The first dimensions of embeddings as embeddings of their own.
+"""Uses the first dimensions of embeddings as embeddings.
 
-They are worth something only of a model that was trained for it (`loss.matryoshka`).
+This works only with a model that was trained for it (`loss.matryoshka`).
 """
 
 from collections.abc import Mapping
@@ -16,10 +16,10 @@ from protclip_jax.config.schema import completed
 def first_dimensions(
     embeddings: Float[np.ndarray, "n d"], dimensions: int
 ) -> Float[np.ndarray, "n m"]:
-    """The first `dimensions` of embeddings, brought back to unit norm; all of them as they are.
+    """The first `dimensions` of embeddings, normalised again; unchanged if that is all of them.
 
     Raises:
-      UserError: there are fewer.
+      UserError: the embeddings have fewer dimensions.
     """
     width = embeddings.shape[1]
     check_dimensions(dimensions, width)
@@ -31,7 +31,7 @@ def first_dimensions(
 
 
 def check_dimensions(dimensions: int, width: int) -> None:
-    """Raises `UserError` where embeddings of that width have not so many dimensions."""
+    """Raises `UserError` unless embeddings of that width have `dimensions` dimensions."""
     if not 0 < dimensions <= width:
         raise UserError(
             f"dimensions={dimensions} must be from 1 to {width}, the width of the embeddings."
@@ -39,8 +39,7 @@ def check_dimensions(dimensions: int, width: int) -> None:
 
 
 def tell_untrained(config: Mapping) -> None:
-    """Warns on stderr of a checkpoint, given by its config, whose first dimensions alone were
-    not trained."""
+    """Warns on stderr if the config shows a model trained without `loss.matryoshka`."""
     if not completed(config)["loss"]["matryoshka"]:
         tell(
             "warning: the checkpoint was trained without loss.matryoshka; its first "

@@ -1,5 +1,4 @@
-"""The compiled programs of `ProtCLIP`: what a model makes of one packed batch, on every device
-of the mesh."""
+"""The compiled programs of `ProtCLIP`: each runs one packed batch on all devices of the mesh."""
 
 import functools
 from collections.abc import Mapping
@@ -21,7 +20,7 @@ from protclip_jax.objectives.segment_reconstruction import biotext_slot_ids
 RESIDUES = slice(
     protein_tokenizer.VOCABULARY.index("L"), protein_tokenizer.VOCABULARY.index("O") + 1
 )
-"""Ids of the amino-acid letters, which `recover` chooses from."""
+"""Ids of the amino-acid letters that `recover` chooses from."""
 
 PROJECTED_AT_ONCE = 256
 
@@ -35,8 +34,10 @@ def represent(
     *,
     kinds: tuple[str, ...],
 ) -> tuple[Float[Array, "R S 2 D"], Float[Array, "R L D"] | None]:
-    """Weighted sums of each slot's token vectors, over all tokens and over residues; the vectors
-    too if asked for."""
+    """Weighted sums of each slot's token vectors, over all tokens and over residues.
+
+    The token vectors are also returned if requested.
+    """
     bound = model.bind({"params": params})
     hidden = bound.encode_protein(
         batch.protein_tokens, batch.protein_slot_ids, batch.protein_positions, SLOTS
@@ -50,14 +51,14 @@ def represent(
 def project(
     model: ProtCLIPModel, params: Mapping, pooled: Float[Array, "n D"]
 ) -> Float[Array, "n d"]:
-    """Unit-norm embeddings of means over tokens."""
+    """Projects means over tokens to unit-norm embeddings."""
     return unit_norm(model.bind({"params": params}).project_protein_tokens(pooled))
 
 
 def project_all(
     model: ProtCLIPModel, params: Mapping, pooled: Float32[np.ndarray, "n D"]
 ) -> Float32[np.ndarray, "n d"]:
-    """`project` of any number, a fixed number at a time so that one program serves every n."""
+    """Calls `project` on a fixed number of rows at a time, so that one program serves every n."""
     projected = [np.zeros((0, model.config.projection_dim), np.float32)]
     for start in range(0, len(pooled), PROJECTED_AT_ONCE):
         some = pooled[start : start + PROJECTED_AT_ONCE]
@@ -77,7 +78,7 @@ def embed_texts(model: ProtCLIPModel, params: Mapping, batch: Batch, _) -> Float
 
 @functools.partial(jax.jit, static_argnums=0)
 def mean_texts(model: ProtCLIPModel, params: Mapping, batch: Batch, _) -> Float[Array, "R S T"]:
-    """Mean over the tokens of the full biotext of each slot, [CLS] and [SEP] among them."""
+    """Means over the tokens of each slot's full biotext, including [CLS] and [SEP]."""
     bound = model.bind({"params": params})
     hidden = bound.encode_text(batch.text_tokens, batch.text_segment_ids, batch.text_positions)
     pooled = pool_slots(hidden, batch.text_segment_ids, SLOTS * NUM_TEXT_SEGMENTS)
@@ -97,8 +98,7 @@ def segment_weights(
     prototypes: bool,
     prefix_tokens: tuple[int, ...],
 ) -> Float[Array, "R S K L"]:
-    """PDA weights of each token of a row for the K properties of each slot; 0 for tokens of
-    other slots."""
+    """PDA weights of a row's tokens for the K properties of each slot; 0 in other slots."""
     p = _residue_vectors(model, params, batch)
     t = _text_vectors(model, params, batch, prototypes=prototypes, prefix_tokens=prefix_tokens)
     residues = residue_slot_ids(batch.protein_tokens, batch.protein_slot_ids)
@@ -124,7 +124,7 @@ def text_vectors(
     prototypes: bool,
     prefix_tokens: tuple[int, ...],
 ) -> Float[Array, "R S K P"]:
-    """What stands for the properties of each slot in `segment_weights`, float32."""
+    """The property vectors that `segment_weights` compares with residues, float32."""
     options = {"prototypes": prototypes, "prefix_tokens": prefix_tokens}
     return everywhere(_text_vectors(model, params, batch, **options).astype(jnp.float32))
 
@@ -157,8 +157,10 @@ def _text_vectors(
 
 @functools.partial(jax.jit, static_argnums=0)
 def recover(model: ProtCLIPModel, params: Mapping, batch: Batch, _) -> Int[Array, "R L"]:
-    """Ids of the amino acids that the BSR head predicts at each token, segments masked, beside
-    the slot's biotext."""
+    """Amino-acid ids that the BSR head predicts at each token, given the slot's biotext.
+
+    The segments are masked.
+    """
     bound = model.bind({"params": params})
     tokens = jnp.where(batch.segment_mask, protein_tokenizer.MASK, batch.protein_tokens)
     hidden = bound.encode_protein(tokens, batch.protein_slot_ids, batch.protein_positions, SLOTS)

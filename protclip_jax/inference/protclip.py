@@ -1,7 +1,7 @@
-"""`ProtCLIP`: a trained model as an object that embeds, compares, explains and reconstructs.
+"""`ProtCLIP`: a trained model that embeds, compares, explains and reconstructs proteins.
 
-Inputs of any length are packed into rows of a few fixed shapes, so that few programs are compiled,
-and every record gets the numbers it would get alone.
+Inputs of any length are packed into rows of a few fixed shapes, so that few programs are compiled.
+Every record gets the same numbers as if it were alone.
 """
 
 import dataclasses
@@ -62,24 +62,27 @@ from protclip_jax.models.logit_scale import MAX_SCALE
 from protclip_jax.models.protclip import ProtCLIPModel
 
 EMBEDDING_KINDS = ("projected", "mean", "residues")
-"""What `ProtCLIP.represent` gives: the unit-norm embedding in the space shared with text, the mean
-of the protein tower's residue vectors, and these themselves."""
+"""What `ProtCLIP.represent` returns.
+
+`projected` is the unit-norm embedding in the space shared with text, `mean` the mean of the protein
+tower's residue vectors, `residues` those vectors.
+"""
 
 SEGMENT_GROUPS = ("protein", "text", "protein_projection", "text_projection", "prototype_bank")
-"""Groups of parameters that the weights of residues come from."""
+"""Parameter groups needed for the weights of residues."""
 
 
 class ProtCLIP:
     """A ProtCLIP model ready for use; `ProtCLIP.load(DIR)` reads a checkpoint.
 
-    Protein sequences are cleaned as `data_pipelines.inputs.protein_input` says (lower case, gaps,
-    stops), with a warning that counts what was changed. Methods raise `UserError` for what is no
-    protein, and where they need a part of the model that the checkpoint does not hold, as one
+    Protein sequences are cleaned as described in `data_pipelines.inputs.protein_input` (lower case,
+    gaps, stops), with a warning that counts the changes. Methods raise `UserError` for input that
+    is not a protein, and if the checkpoint lacks a part of the model that they need, such as one
     converted from ESM-2 alone.
 
     Attributes:
       config: the training config, a plain dict.
-      text_tokenizer: the text tokenizer of the checkpoint, None where it has no text tower.
+      text_tokenizer: the checkpoint's text tokenizer; None without a text tower.
     """
 
     def __init__(
@@ -99,11 +102,13 @@ class ProtCLIP:
     def load(
         cls, directory: str | pathlib.Path, *, step: str | int | None = None, dtype: str = "float32"
     ) -> Self:
-        """Reads a workdir or converted checkpoint onto all local devices; `step` is a number,
-        `best` or `latest`.
+        """Reads a workdir or converted checkpoint onto all local devices.
 
-        By default the best step if one is recorded, else the latest. A `gs://` path is copied
-        first, as far as it is read. Raises `UserError` when there is nothing to read.
+        `step` is a number, `best` or `latest`; by default the best step if one is recorded, else
+        the latest. Of a `gs://` path, the needed files are copied first.
+
+        Raises:
+          UserError: there is no such checkpoint.
         """
         directory = open_checkpoint(directory, step)
         config = metadata.read_model_config(directory)
@@ -126,8 +131,9 @@ class ProtCLIP:
         )
 
     def with_random_weights(self) -> Self:
-        """The same network with the parameters that training begins with, those of `config.seed`:
-        what its shape alone tells.
+        """The same network with the initial parameters of training with `config.seed`.
+
+        It serves as a baseline for what the architecture alone achieves.
 
         Raises:
           UserError: the checkpoint lacks a tower.
@@ -156,13 +162,15 @@ class ProtCLIP:
 
     @property
     def parameter_bytes(self) -> int:
-        """Bytes of the parameters in memory."""
+        """The size of the parameters in memory, in bytes."""
         return sum(leaf.nbytes for leaf in jax.tree.leaves(self._params))
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 of all that decides the model's numbers: parameters, shapes, words, and how
-        texts are read and compared."""
+        """SHA-256 of everything that determines the model's outputs.
+
+        That is the parameters, shapes, vocabulary, and how texts are read and compared.
+        """
         return model_fingerprint(
             self.params_fingerprint,
             self._model.config,
@@ -172,13 +180,11 @@ class ProtCLIP:
 
     @functools.cached_property
     def params_fingerprint(self) -> str:
-        """SHA-256 of the parameters alone: what indexes and embedding files of older versions
-        name a model by."""
+        """SHA-256 of the parameters alone, which older indexes and embedding files record."""
         return params_fingerprint(self._params)
 
     def is_named_by(self, fingerprint: str) -> bool:
-        """Whether a file was made with this model; warns where its fingerprint is of the
-        parameters alone."""
+        """Whether a file was made with this model; warns if it records only the parameters."""
         if fingerprint == self.fingerprint:
             return True
         if fingerprint == self.params_fingerprint:
@@ -201,7 +207,7 @@ class ProtCLIP:
     ) -> Float32[np.ndarray, "n d"]:
         """Unit-norm embeddings of protein sequences of any length in the space shared with text.
 
-        `dimensions` keeps the first so many, for a model trained with `loss.matryoshka`.
+        `dimensions` keeps the first dimensions only, for a model trained with `loss.matryoshka`.
         """
         dimensions = self._checked_width(dimensions)
         cleaned = clean_proteins(sequences, windows)
@@ -213,8 +219,7 @@ class ProtCLIP:
     def mean_embeddings(
         self, sequences: Sequence[str], *, windows: Windows = DEFAULT_WINDOWS
     ) -> Float32[np.ndarray, "n D"]:
-        """Mean of the protein tower's residue vectors, `<cls>` and `<eos>` left out, as ESM's
-        `mean` representation."""
+        """Mean of the protein tower's residue vectors, as ESM's `mean`: no `<cls>`, no `<eos>`."""
         return self.represent(clean_proteins(sequences, windows), kinds=("mean",), windows=windows)[
             "mean"
         ]
@@ -235,13 +240,12 @@ class ProtCLIP:
         windows: Windows = DEFAULT_WINDOWS,
         batch_tokens: int | None = None,
     ) -> dict[str, np.ndarray | list[np.ndarray]]:
-        """Several `EMBEDDING_KINDS` of clean sequences from one pass, each in their order and
-        float32.
+        """Computes several `EMBEDDING_KINDS` of clean sequences in one pass, in order, float32.
 
-        `projected` [n, d] is the projected mean over all tokens, `<cls>` and `<eos>` included (what
-        the model is trained with), `mean` [n, D] that over residues, `residues` a list of
-        [residues, D]. A long protein's vectors are averaged over `windows` residue by residue,
-        before any mean. `batch_tokens` bounds the tokens of one device call.
+        `projected` [n, d] is the projected mean over all tokens, including `<cls>` and `<eos>` (as
+        in training), `mean` [n, D] the mean over residues, `residues` a list of [residues, D]. A
+        long protein's vectors are averaged over `windows` residue by residue, before any mean.
+        `batch_tokens` bounds the tokens of one device call.
         """
         self._require("protein", *(["protein_projection"] if "projected" in kinds else []))
         pieces = [windows.pieces(len(sequence)) for sequence in sequences]
@@ -281,10 +285,10 @@ class ProtCLIP:
         batch_tokens: int | None = None,
         dimensions: int | None = None,
     ) -> Float32[np.ndarray, "n d"]:
-        """Unit-norm embeddings of texts; a text longer than `tokenizer.max_text_tokens` is cut,
-        with a warning.
+        """Unit-norm embeddings of texts.
 
-        `dimensions` as in `encode_proteins`.
+        Texts longer than `tokenizer.max_text_tokens` are cut, with a warning. `dimensions` as in
+        `encode_proteins`.
         """
         dimensions = self._checked_width(dimensions)
         self._require("text", "text_projection")
@@ -297,11 +301,10 @@ class ProtCLIP:
     def mean_text_embeddings(
         self, texts: Sequence[str], *, batch_tokens: int | None = None
     ) -> Float32[np.ndarray, "n T"]:
-        """Mean of the text tower's token vectors, `[CLS]` and `[SEP]` included, as sentence
-        encoders take it of a BERT.
+        """Mean of the text tower's token vectors, including `[CLS]` and `[SEP]`.
 
-        Of every checkpoint with a text tower, also one that is converted from a BERT alone. Texts
-        are cut as in `encode_texts`.
+        This is the usual sentence embedding of a BERT. It works for every checkpoint with a text
+        tower, including one converted from a BERT alone. Texts are cut as in `encode_texts`.
         """
         self._require("text")
         width = self._model.config.text.hidden_size
@@ -310,8 +313,7 @@ class ProtCLIP:
     def _read_texts(
         self, program: Callable, texts: Sequence[str], *, width: int, batch_tokens: int | None
     ) -> Float32[np.ndarray, "n width"]:
-        """What a program makes of each text; warns of what the vocabulary lacks and of what is
-        cut."""
+        """Runs a program on each text; warns about unknown words and cut texts."""
         texts = checked_texts(texts, self.text_tokenizer)
         examples = [self._text_example(text) for text in texts]
         if cut := sum(example.text_cut > 0 for example in examples):
@@ -334,11 +336,10 @@ class ProtCLIP:
     def logits(
         self, proteins: Float[np.ndarray, "n d"], texts: Float[np.ndarray, "m d"]
     ) -> Float[np.ndarray, "n m"]:
-        """Cosine similarity times the learnt scale exp(logit_scale) ≤ 100: what the contrastive
-        softmax is taken of.
+        """Cosine similarity times the learnt scale exp(logit_scale) ≤ 100: the contrast's logits.
 
-        Of a model with the sigmoid contrast (`loss.sigmoid`), times its scale and plus its bias:
-        their sigmoid is the probability that the two belong together.
+        For a model with the sigmoid contrast (`loss.sigmoid`), its scale and bias apply; the
+        sigmoid of these logits is the probability that protein and text belong together.
         """
         if "sigmoid_scale" in self._params:
             scale, bias = self._params["sigmoid_scale"]["log"], self._params["sigmoid_bias"]["bias"]
@@ -351,14 +352,11 @@ class ProtCLIP:
     def zero_shot(
         self, sequences: Sequence[str], labels: Mapping[str, Sequence[str]]
     ) -> Float32[np.ndarray, "n labels"]:
-        """Probability of each label for each protein; columns in the order of `labels`, rows sum to
-        1.
+        """Probability of each label for each protein, columns in the order of `labels`.
 
-        A label has one prompt or several.
-
-        A label's embedding is the normalised mean of the embeddings of its prompts (as CLIP does,
-        Radford et al. 2021, section 3.1.4); the probabilities are the softmax of the logits over
-        the labels.
+        Rows sum to 1. A label has one or more prompts; its embedding is the normalised mean of the
+        embeddings of its prompts (as in CLIP, Radford et al. 2021, section 3.1.4). The
+        probabilities are the softmax of the logits over the labels.
         """
         if not labels or not all(labels.values()):
             raise UserError("zero_shot needs at least one label, and at least one prompt for each.")
@@ -372,11 +370,10 @@ class ProtCLIP:
         return (weights / weights.sum(1, keepdims=True)).astype(np.float32)
 
     def segments(self, sequence: str, properties: Mapping[str, str]) -> Float32[np.ndarray, "k L"]:
-        """PDA weights of the residues for each property text, float32 [k, residues]; every row sums
-        to 1.
+        """PDA weights of the residues for each property text, [k, residues]; rows sum to 1.
 
-        `properties` maps names of `record.PROPERTIES` to texts with their prefix, as
-        `record.property_texts` gives them; the rows come in its order.
+        `properties` maps names of `record.PROPERTIES` to texts with their prefix, as returned by
+        `record.property_texts`; rows are in its order.
         """
         return self.segments_batch([sequence], [properties])[0]
 
@@ -388,7 +385,7 @@ class ProtCLIP:
         batch_tokens: int | None = None,
         row_tokens: int = MIN_ROW_TOKENS,
     ) -> list[Float32[np.ndarray, "_ _"]]:
-        """`segments` of many proteins; `batch_tokens` and `row_tokens` are those of `run_packed`.
+        """`segments` of many proteins; `batch_tokens` and `row_tokens` as in `run_packed`.
 
         Raises:
           UserError: a property has an unknown name or an empty text.
@@ -423,13 +420,13 @@ class ProtCLIP:
         *,
         batch_tokens: int | None = None,
     ) -> dict[str, Contrast]:
-        """`segments` beside the weights for other records' texts of the same property, with a band.
+        """Compares `segments` with the weights for other records' texts of the same property.
 
-        The formula stands at `Contrast`. Every text is read alone, the protein once.
+        See `Contrast` for the formula. Every text is read alone, the protein once.
 
         Args:
-          properties: as for `segments`.
-          others: of each of them, distinct other texts (`explain.other_texts` reads some).
+          properties: as in `segments`.
+          others: distinct other texts for each property (`explain.other_texts` reads some).
 
         Raises:
           UserError: a property has an unknown name, no text or too few others.
@@ -451,10 +448,12 @@ class ProtCLIP:
     def recover(
         self, sequences: Sequence[str], masks: Sequence[np.ndarray], texts: Sequence[str]
     ) -> list[str]:
-        """The residues that the BSR head reads at masked positions, given a biotext: a string for
-        each protein.
+        """The residues that the BSR head predicts at masked positions, given a biotext.
 
-        `masks` are bool [residues]; the model sees `<mask>` in their place.
+        `masks` are bool [residues]; the model sees `<mask>` where they are set.
+
+        Returns:
+          One string per protein.
         """
         self._require(
             "protein",
@@ -472,7 +471,7 @@ class ProtCLIP:
                 protein_tokens=plain.protein_tokens,
                 mlm_mask=plain.mlm_mask,
                 residue_properties=plain.residue_properties,
-                # <cls> and <eos> stay.
+                # <cls> and <eos> are never masked.
                 segment_mask=np.concatenate([[False], mask, [False]]),
             )
             examples.append(example)
@@ -494,11 +493,11 @@ class ProtCLIP:
         windows: Windows = DEFAULT_WINDOWS,
         batch_tokens: int | None = None,
     ) -> Float32[np.ndarray, " n"]:
-        """Scores of variants of one protein by its masked language model; above 0 is likelier.
+        """Scores variants of one protein by its masked language model; above 0 is likelier.
 
         Args:
-          mutations: such as `A24G`, or `A24G:C30D` of several substitutions.
-          method: one of `variant_effects.METHODS`, whose formulas stand there.
+          mutations: such as `A24G`, or `A24G:C30D` for several substitutions.
+          method: one of `variant_effects.METHODS`; that module has the formulas.
           first_position: the number of the first residue of the cleaned sequence.
 
         Raises:
@@ -523,9 +522,10 @@ class ProtCLIP:
         windows: Windows = DEFAULT_WINDOWS,
         batch_tokens: int | None = None,
     ) -> Float32[np.ndarray, "L 20"]:
-        """Scores of all single substitutions, columns in the order of `substitutions.AMINO_ACIDS`.
+        """Scores all single substitutions, columns in the order of `substitutions.AMINO_ACIDS`.
 
-        0 stands at the wild type's own residue, NaN where a residue is none of the 20 or not read.
+        The score is 0 for the wild type's own residue, and NaN where a residue is not one of the 20
+        or is not read.
         """
         self._require("protein", "mlm_head")
         (cleaned,) = clean_proteins(sequence)
@@ -542,7 +542,7 @@ class ProtCLIP:
         windows: Windows = DEFAULT_WINDOWS,
         batch_tokens: int | None = None,
     ) -> list[Float32[np.ndarray, " _"]]:
-        """`variant_effects` of many clean proteins, whose variants are read already."""
+        """`variant_effects` of many clean proteins, with parsed variants."""
         self._require("protein", "mlm_head")
         run = self._logits_run(batch_tokens)
         return variant_scores(run, sequences, variants, method=method, windows=windows)
@@ -566,8 +566,11 @@ class ProtCLIP:
         return cosine_changes(represent, sequence, variants, self.encode_texts([text])[0])
 
     def losses(self, records: Sequence[Record]) -> dict[str, float]:
-        """The training objectives on records, as one global batch: `total`, `gc`, `mlm` and so
-        on (`held_out_losses`)."""
+        """The training objectives on records as one global batch (`held_out_losses`).
+
+        Returns:
+          `total`, `gc`, `mlm` and so on.
+        """
         self._require(*abstract_params(self._model))
         return held_out_losses(
             self._model,
@@ -579,8 +582,7 @@ class ProtCLIP:
         )
 
     def _checked_width(self, dimensions: int | None) -> int:
-        """Of the embeddings that are asked for; raises `UserError` where the model's have not so
-        many dimensions."""
+        """The width of the requested embeddings; raises `UserError` if the model's is smaller."""
         width = self._model.config.projection_dim
         if dimensions is None:
             return width

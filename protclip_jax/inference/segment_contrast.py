@@ -1,7 +1,7 @@
-"""How a property's weights differ from those for other records' texts, residue by residue.
+"""Contrasts a property's weights with those for other records' texts, residue by residue.
 
-The weights of PDA are much alike for all texts of a kind: where a site of some sort often lies,
-any text of that kind has weight. What a text itself says shows in the difference to others.
+PDA weights are similar for all texts of a property: where sites of a kind are frequent, every text
+of that kind has weight. The difference to other texts shows what is specific to a text.
 """
 
 from typing import NamedTuple
@@ -13,18 +13,20 @@ from data_pipelines.common.errors import UserError
 from protclip_jax.objectives.segment_alignment import MIN_RANGE
 
 FEWEST_OTHERS = 20
-"""Other texts that a band is of: of fewer, a twentieth is less than one."""
+"""The minimum number of other texts for a band; with fewer, 5 % is less than one text."""
 BAND = (0.05, 0.95)
-"""The quantiles of other texts' differences that the band lies between."""
+"""The quantiles of other texts' differences that bound the band."""
 SMOOTHED_FROM = 400
-"""Residues from which profiles are smoothed: every so many widen the window by one on both
-sides."""
+"""The length from which profiles are smoothed.
+
+Each multiple of it widens the window by one residue on both sides.
+"""
 TOP = 5
-"""Residues that a sentence names."""
+"""The maximum number of residues named in a sentence."""
 
 
 class Contrast(NamedTuple):
-    """A property's weights beside those for other texts, over the L residues of a protein.
+    """A property's weights compared with those for other texts, over the L residues of a protein.
 
     With w_j(t) the PDA weight of residue j for a text t, and h = ⌊L / 400⌋,
 
@@ -33,8 +35,8 @@ class Contrast(NamedTuple):
         d_j(t) = s_j(t) − (1/(m − 1)) Σ_{u ≠ t} s_j(u)
         low_j, high_j = the 5 % and 95 % quantiles of d_j(t) over t
 
-    where t and u run over m other texts: each of them is treated as the own one. If the own text
-    says no more than another, a tenth of the residues lies outside of the band.
+    where t and u run over m other texts: each of them is treated like the own text. If the own text
+    is no more specific than the others, a tenth of the residues lies outside the band.
 
     Attributes:
       own: s(own).
@@ -50,12 +52,12 @@ class Contrast(NamedTuple):
     half_window: int
 
     def as_json(self) -> dict:
-        """For JSON: lists of L numbers, how many others, and the window's residues."""
+        """A dict for JSON: lists of L numbers, the number of other texts, and the window's size."""
         columns = {name: getattr(self, name).tolist() for name in ("difference", "low", "high")}
         return columns | {"others": self.others, "window": 2 * self.half_window + 1}
 
     def stands_out(self) -> np.ndarray:
-        """Which residues lie above the band, bool [L]."""
+        """Marks the residues above the band, bool [L]."""
         return self.difference > self.high
 
 
@@ -63,7 +65,7 @@ def contrast(own: Float[np.ndarray, " L"], others: Float[np.ndarray, "m L"]) -> 
     """The contrast of one text's weights with those for other texts (see `Contrast`).
 
     Raises:
-      UserError: there are fewer than `FEWEST_OTHERS` others.
+      UserError: there are fewer than `FEWEST_OTHERS` other texts.
     """
     count, residues = others.shape
     if count < FEWEST_OTHERS:
@@ -79,8 +81,7 @@ def contrast(own: Float[np.ndarray, " L"], others: Float[np.ndarray, "m L"]) -> 
 
 
 def smoothed(values: Float[np.ndarray, " L"], half: int) -> Float[np.ndarray, " L"]:
-    """The mean over each residue and `half` ones on both sides, as far as the protein goes;
-    float64."""
+    """The float64 mean over each residue and up to `half` neighbours on both sides."""
     sums = np.concatenate([[0.0], np.cumsum(values, dtype=np.float64)])
     places = np.arange(len(values))
     first, last = np.maximum(places - half, 0), np.minimum(places + half + 1, len(values))
@@ -90,11 +91,11 @@ def smoothed(values: Float[np.ndarray, " L"], half: int) -> Float[np.ndarray, " 
 def segment_weights(
     residues: Float[np.ndarray, "L d"], texts: Float[np.ndarray, "m d"], theta: float
 ) -> Float[np.ndarray, "m L"]:
-    """PDA's weights of one protein for many texts, as `dynamic_segment_weights` gives them.
+    """PDA weights of one protein for many texts, as in `dynamic_segment_weights`.
 
     Args:
       residues: projected residues, not normalised.
-      texts: what stands for the properties (`property_vectors`).
+      texts: property vectors (`property_vectors`).
     """
     similarity = texts @ residues.T
     low, high = (edge(similarity, axis=1, keepdims=True) for edge in (np.min, np.max))
@@ -105,7 +106,7 @@ def segment_weights(
 
 
 def described(name: str, sequence: str, found: Contrast) -> str:
-    """A sentence on the residues that stand out."""
+    """A sentence on the residues above the band."""
     above = np.flatnonzero(found.stands_out())
     excess = found.difference - found.high
     best = above[np.argsort(-excess[above], kind="stable")][:TOP]

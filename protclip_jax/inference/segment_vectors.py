@@ -1,5 +1,4 @@
-"""What PDA's weights come from, apart: the vectors of a protein's residues, and of properties'
-texts."""
+"""Computes the vectors behind PDA weights: those of a protein's residues and of property texts."""
 
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,11 +14,11 @@ from protclip_jax.inference import programs
 from protclip_jax.inference.batched_calls import Place
 
 Run = Callable[[Callable, Sequence[Example]], Iterator[tuple[Place, np.ndarray]]]
-"""Runs a program of a model on examples: `ProtCLIP`'s own."""
+"""Runs a program of a model on examples, as `ProtCLIP` does."""
 
 
 def property_options(config: Mapping, tokenizer: TextTokenizer) -> dict:
-    """How a model reads the texts of properties, by its training config."""
+    """The options of the training config for reading the texts of properties."""
     options = completed(config)["pda"]
     prefix_tokens = tokenizer.prefix_tokens if options["mask_prefix"] else ()
     return {"prototypes": options["prototypes"], "prefix_tokens": prefix_tokens}
@@ -34,7 +33,7 @@ def residue_vectors(run: Run, sequence: str) -> Float[np.ndarray, "L d"]:
 def text_vectors(
     run: Run, name: str, texts: Sequence[str], *, config: Mapping, tokenizer: TextTokenizer
 ) -> Float[np.ndarray, "m d"]:
-    """What stands for each text of the property `name`, read alone, float64."""
+    """The vector of each text of the property `name`, each text read alone, float64."""
     read = {
         "text_tokenizer": tokenizer,
         "max_text_tokens": config["tokenizer"]["max_text_tokens"],

@@ -1,5 +1,4 @@
-"""What users give to a model: proteins, cleaned, and texts, each checked, with a warning that
-counts what is odd."""
+"""Cleans and checks user input, proteins and texts, with warnings that count anomalies."""
 
 import warnings
 from collections import Counter
@@ -14,17 +13,16 @@ from protclip_jax.inference.as_list import as_list
 from protclip_jax.inference.windows import Windows
 
 UNKNOWN_WORDS = "words of the texts that the vocabulary does not have"
-"""How the warning of them begins."""
+"""The beginning of the warning about unknown words."""
 
 
 def clean_proteins(sequences: Sequence[str], windows: Windows | None = None) -> list[str]:
-    """The sequences as the tower reads them; warns of what was changed and of what is longer than a
-    window.
+    """Cleans sequences for the tower; warns about changes and about proteins beyond a window.
 
-    A warning names the line that called the method which cleans.
+    Warnings point to the line that called the method.
 
     Raises:
-      UserError: one of them is not a protein.
+      UserError: a sequence is not a protein.
     """
     cleaned, changes, doubted = [], Counter(), Counter()
     for index, sequence in enumerate(as_list(sequences, "sequences")):
@@ -55,10 +53,10 @@ def clean_proteins(sequences: Sequence[str], windows: Windows | None = None) -> 
 
 
 def checked_texts(texts: Sequence[str], tokenizer: TextTokenizer) -> list[str]:
-    """The texts; warns of words that the vocabulary does not have.
+    """Returns the texts; warns about words that are not in the vocabulary.
 
     Raises:
-      UserError: one of them is empty.
+      UserError: a text is empty.
     """
     texts = as_list(texts, "texts")
     if empty := [index for index, text in enumerate(texts) if not text.strip()]:
@@ -69,7 +67,7 @@ def checked_texts(texts: Sequence[str], tokenizer: TextTokenizer) -> list[str]:
 
 
 def check_properties(properties: Mapping[str, str]) -> None:
-    """Raises UserError unless there are texts, none of them empty, for known properties."""
+    """Raises UserError unless there are non-empty texts for known properties only."""
     if not properties:
         raise UserError(f"properties are empty; give a text for one of {', '.join(PROPERTIES)}.")
     for name, text in properties.items():

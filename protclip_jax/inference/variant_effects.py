@@ -1,19 +1,19 @@
-"""Effects of substitutions from the masked language model, without any training on effects.
+"""Scores substitutions by the masked language model, without training on measured effects.
 
 All scores are differences of the MLM head's logits ℓ, which equal differences of its log
 probabilities, log p = ℓ − logsumexp(ℓ). With a protein x, a variant's substituted positions M,
 its residues v and the wild type's w (Meier et al. 2021, section 3 and appendix A):
 
 - `masked_jointly`, "masked marginals": Σ_{i∈M} ℓ(v_i | x without M) − ℓ(w_i | x without M). All
-  positions of M are masked at once; a pass of the tower for each variant.
+  positions of M are masked at once, which takes a pass of the tower per variant.
 - `masked_singly`: Σ_{i∈M} ℓ(v_i | x without i) − ℓ(w_i | x without i). One position is masked at
-  a time, and variants share the passes: at most one for each residue. ESM's and ProteinGym's
-  programs call this one masked marginals. The two agree on single substitutions.
-- `wild_type`, "wild-type marginals": Σ_{i∈M} ℓ(v_i | x) − ℓ(w_i | x). One pass, nothing masked.
+  a time, and variants share passes: at most one per residue. ESM's and ProteinGym's programs call
+  this method masked marginals. The two agree on single substitutions.
+- `wild_type`, "wild-type marginals": Σ_{i∈M} ℓ(v_i | x) − ℓ(w_i | x). One pass without masks.
 
-Of a protein longer than a window, a masked position is read in the window around it
-(`Windows.around`), with those of M masked that lie in it, and wild-type logits are averaged over
-all windows that hold the residue. Scores are 0 for the wild type, and mostly negative.
+In a protein longer than a window, a masked position is read in the window around it
+(`Windows.around`), where the other positions of M are masked too; wild-type logits are averaged
+over all windows that contain the residue. Scores are 0 for the wild type, and mostly negative.
 """
 
 import dataclasses
@@ -44,26 +44,26 @@ from protclip_jax.inference.windows import Windows, piece_weights
 from protclip_jax.models.protclip import ProtCLIPModel
 
 JOINTLY, SINGLY, WILD_TYPE = METHODS = ("masked_jointly", "masked_singly", "wild_type")
-"""See above."""
+"""The methods above."""
 
 Run = Callable[..., Iterator]
-"""`ProtCLIP._run` with the jitted function and the batch size given: examples to their outputs."""
+"""`ProtCLIP._run` with function and batch size bound: maps examples to their outputs."""
 
 TOKENS_AT_ONCE = 1 << 19
-"""Of passes that are laid out before the model sees them: 4 MiB, and 16 calls of a GPU's size."""
+"""Tokens of the passes prepared at a time: 4 MiB, or 16 calls of a GPU's size."""
 
 _TOKENS = np.array([protein_tokenizer.VOCABULARY.index(letter) for letter in AMINO_ACIDS])
 _COLUMN = {letter: column for column, letter in enumerate(AMINO_ACIDS)}
 
 
 class Pass(NamedTuple):
-    """A stretch of a protein as the tower reads it once."""
+    """A stretch of a protein that the tower reads in one pass."""
 
     protein: int
-    """Its place among the proteins."""
+    """Index of the protein."""
     start: int
     stop: int
-    """0-based; a slice could not be looked up."""
+    """Start and stop are 0-based; they replace a slice, which cannot be hashed."""
     masked: tuple[int, ...]
     """0-based positions in the protein."""
 
@@ -75,7 +75,7 @@ def amino_acid_logits(
     batch: Batch,
     _,
 ) -> Float[jax.Array, "R L 20"]:
-    """The MLM head's logits of `AMINO_ACIDS` at every token, `batch.mlm_mask` being masked."""
+    """The MLM head's logits of `AMINO_ACIDS` at every token; `batch.mlm_mask` is masked."""
     bound = model.bind({"params": params})
     tokens = jnp.where(batch.mlm_mask, protein_tokenizer.MASK, batch.protein_tokens)
     rows = tokens, batch.protein_slot_ids, batch.protein_positions
@@ -91,7 +91,7 @@ def variant_scores(
     method: str,
     windows: Windows,
 ) -> list[Float32[np.ndarray, " _"]]:
-    """The score of each variant of each protein, as the method above defines it.
+    """Scores each variant of each protein with one of the methods above.
 
     Raises:
       UserError: the method is unknown, or a variant does not fit its protein or is not read.
@@ -115,9 +115,9 @@ def site_scores(
     method: str,
     windows: Windows,
 ) -> list[Float32[np.ndarray, "_ 20"]]:
-    """For each protein the scores [residues, 20] of all single substitutions at `sites`.
+    """Scores [residues, 20] of all single substitutions at each protein's `sites`.
 
-    Columns are `AMINO_ACIDS`. NaN stands at other positions, at residues that are none of
+    Columns are `AMINO_ACIDS`. Scores are NaN at other positions, at residues that are not one of
     `AMINO_ACIDS`, and where the windows' policy does not read.
     """
     check_method(method)
@@ -135,10 +135,10 @@ def site_scores(
 
 
 def parsed(mutations: Sequence[str], sequence: str, *, first_position: int) -> list[Variant]:
-    """Texts such as `A24G` or `A24G:C30D` as variants of the protein.
+    """Parses texts such as `A24G` or `A24G:C30D` into variants of the protein.
 
     Raises:
-      UserError: one is no such text, or does not fit the protein with that numbering.
+      UserError: a text is not a mutation, or does not fit the protein with that numbering.
     """
     variants = []
     for mutation in mutations:
@@ -165,13 +165,13 @@ def cosine_changes(
     step = max(1, TOKENS_AT_ONCE // (len(sequence) + 2))
     for start in range(0, len(variants), step):
         made = [substituted(sequence, own) for own in variants[start : start + step]]
-        # The difference first: the two cosines are nearly equal.
+        # Subtract the embeddings first, since the two cosines are nearly equal.
         changes.append((represent(made)["projected"] - wild_type) @ text)
     return np.concatenate(changes)
 
 
 def check_method(method: str) -> None:
-    """Raises `UserError` for what is none of `METHODS`."""
+    """Raises `UserError` unless `method` is one of `METHODS`."""
     if method not in METHODS:
         raise UserError(f"method '{method}' is unknown; expected one of {', '.join(METHODS)}.")
 
@@ -188,12 +188,12 @@ def _check(sequence: str, variants: Sequence[Variant], windows: Windows) -> None
 
 
 def _sites(variants: Sequence[Variant]) -> list[int]:
-    """Every position that a variant substitutes, once and in order."""
+    """The distinct positions that variants substitute, in order."""
     return sorted({change.index for changes in variants for change in changes})
 
 
 def _summed(table: Float32[np.ndarray, "L 20"], variants: Sequence[Variant]) -> np.ndarray:
-    """A sum over each variant's substitutions of what the table says of each."""
+    """Sums the table's scores over each variant's substitutions."""
     scores = np.zeros(len(variants), np.float32)
     for row, changes in enumerate(variants):
         scores[row] = sum(table[change.index, _COLUMN[change.residue]] for change in changes)
@@ -208,7 +208,7 @@ def passes_of(
     windows: Windows,
     protein: int = 0,
 ) -> list[Pass]:
-    """The passes that the score of one variant reads, one for each of its substitutions."""
+    """The passes needed to score one variant, one per substitution."""
     length, indices = len(sequence), [change.index for change in changes]
     if method == WILD_TYPE:
         return [Pass(protein, p.start, p.stop, ()) for p in windows.pieces(length)]
@@ -224,7 +224,7 @@ def passes_of(
 def _joint_scores(
     run: Run, sequences: Sequence[str], variants: Sequence[Sequence[Variant]], windows: Windows
 ) -> list[Float32[np.ndarray, " _"]]:
-    """`masked_jointly`: a pass for each set of positions and each window it is read in."""
+    """Scores by `masked_jointly`, with a pass per set of positions and window."""
     wanted: dict[Pass, list] = {}
     for protein, (sequence, of_protein) in enumerate(zip(sequences, variants, strict=True)):
         reads = functools.partial(passes_of, sequence, method=JOINTLY, windows=windows)
@@ -243,7 +243,7 @@ def _joint_scores(
 def _masked_logits(
     run: Run, sequences: Sequence[str], sites: Sequence[Sequence[int]], windows: Windows
 ) -> list[Float32[np.ndarray, "_ 20"]]:
-    """Logits [residues, 20] at each of the sites, that site alone being masked; NaN elsewhere."""
+    """Logits [residues, 20] at each site with only that site masked; NaN elsewhere."""
     tables = [_unread(sequence) for sequence in sequences]
     passes = []
     for protein, (sequence, of_protein) in enumerate(zip(sequences, sites, strict=True)):
@@ -260,7 +260,7 @@ def _wild_type_logits(
     sequences: Sequence[str],
     windows: Windows,
 ) -> list[Float32[np.ndarray, "_ 20"]]:
-    """Logits [residues, 20] of the proteins as they are, the mean over the windows of a residue."""
+    """Logits [residues, 20] of unmasked proteins, averaged over the windows of each residue."""
     tables = [_unread(sequence) for sequence in sequences]
     weights = {}
     for protein, sequence in enumerate(sequences):
@@ -283,16 +283,16 @@ def _logits(
     sequences: Sequence[str],
     passes: Sequence[Pass],
 ) -> Iterator[tuple[Pass, Float32[np.ndarray, "_ 20"]]]:
-    """Each pass with its logits at the piece's residues, in any order."""
+    """Yields each pass with its logits at the stretch's residues, in any order."""
     for some in _slices(passes):
         examples = [_example(sequences[one.protein], one) for one in some]
         for place, logits in run(examples):
-            # Without <cls> and <eos>.
+            # Drop <cls> and <eos>.
             yield some[place.index], logits[place.row, place.tokens][1:-1]
 
 
 def _slices(passes: Sequence[Pass]) -> Iterator[Sequence[Pass]]:
-    """Consecutive passes of `TOKENS_AT_ONCE` or a little more."""
+    """Splits passes into consecutive groups of `TOKENS_AT_ONCE` tokens or slightly more."""
     start = tokens = 0
     for end, one in enumerate(passes, 1):
         tokens += one.stop - one.start + 2
@@ -304,6 +304,6 @@ def _slices(passes: Sequence[Pass]) -> Iterator[Sequence[Pass]]:
 def _example(sequence: str, one: Pass) -> Example:
     example = protein_example(sequence[one.start : one.stop])
     mask = np.zeros(example.protein_length, bool)
-    # Behind <cls>.
+    # Offset by <cls>.
     mask[[1 + index - one.start for index in one.masked]] = True
     return dataclasses.replace(example, mlm_mask=mask)

@@ -1,5 +1,4 @@
-"""Proteins longer than the tower was trained on: cut, taken whole, or read through overlapping
-windows."""
+"""Reads proteins longer than the tower's training length: cut, whole, or in overlapping windows."""
 
 import dataclasses
 
@@ -13,15 +12,15 @@ POLICIES = ("windows", "truncate", "whole")
 
 @dataclasses.dataclass(frozen=True)
 class Windows:
-    """How a protein of more than `max_residues` residues is read.
+    """How proteins of more than `max_residues` residues are read.
 
     Attributes:
-      policy: `windows` = overlapping stretches, each encoded as a protein of its own, every residue
-        represented by the mean over the stretches that hold it; `truncate` = the first
-        `max_residues` only; `whole` = all at once.
-      max_residues: 1022, with `<cls>` and `<eos>` the 1024 tokens that ESM-2 and ProtCLIP were
-        trained on.
-      overlap: residues that neighbouring windows have in common, at least.
+      policy: `windows` encodes overlapping stretches as separate proteins and averages each
+        residue's vectors over the stretches that contain it; `truncate` reads the first
+        `max_residues` only; `whole` reads everything at once.
+      max_residues: 1022, which with `<cls>` and `<eos>` are the 1024 tokens that ESM-2 and ProtCLIP
+        were trained on.
+      overlap: minimum number of residues that neighbouring windows share.
     """
 
     policy: str = "windows"
@@ -43,12 +42,11 @@ class Windows:
             )
 
     def is_long(self, residues: int) -> bool:
-        """Whether a protein of so many residues is not read at once as it is."""
+        """Whether a protein of `residues` residues has to be cut or split."""
         return self.policy != "whole" and residues > self.max_residues
 
     def pieces(self, residues: int) -> list[slice]:
-        """The stretches in which a protein of so many residues is encoded, evenly spread from
-        its start to its end."""
+        """The stretches in which a protein of `residues` residues is encoded, evenly spaced."""
         if not self.is_long(residues):
             return [slice(0, residues)]
         if self.policy == "truncate":
@@ -58,9 +56,9 @@ class Windows:
         return [slice(start, start + self.max_residues) for start in starts]
 
     def around(self, residues: int, index: int) -> slice | None:
-        """The stretch of a protein of so many residues in which the residue `index` is read best.
+        """The best stretch to read the residue `index` in, for a protein of `residues` residues.
 
-        It has the residue in its middle, or as near to it as the protein's ends allow; None where
+        The residue is in its middle, or as close to it as the ends of the protein allow. None if
         the policy does not read the residue.
         """
         if not self.is_long(residues):
@@ -75,11 +73,10 @@ DEFAULT_WINDOWS = Windows()
 
 
 def piece_weights(pieces: list[slice]) -> list[Float[np.ndarray, " _"]]:
-    """Per piece, the share of each of its tokens `<cls>` residues `<eos>` in the mean over all
-    pieces of a protein.
+    """The weights of each piece's tokens (`<cls>` residues `<eos>`) in a sum over all pieces.
 
-    A residue in c pieces counts 1/c in each; the special tokens of n pieces 1/n. So the weighted
-    sum over all pieces is the sum over one `<cls>`, every residue once, and one `<eos>`.
+    A residue in c pieces has weight 1/c in each; the special tokens of n pieces have 1/n. So the
+    weighted sum over all pieces counts every residue once, one `<cls>`, and one `<eos>`.
     """
     covered = np.zeros(pieces[-1].stop, np.float32)
     for piece in pieces:

@@ -1,1 +1,1 @@
-"""The web page and its API over a `SearchEngine`."""
+"""The web page and the API of a `SearchEngine`."""

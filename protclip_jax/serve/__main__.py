@@ -1,5 +1,4 @@
-"""`python -m protclip_jax.serve`: a web page, and its API, that search an index and show
-proteins residue by residue."""
+"""`python -m protclip_jax.serve`: serves a web page and API for search and residue weights."""
 
 import argparse
 import dataclasses
@@ -34,12 +33,12 @@ if TYPE_CHECKING:
 
 PORT, TOKEN_VARIABLE = 8000, "PROTCLIP_TOKEN"
 HOST_NAME = re.compile(r"[^*:/\[\]]+|\[[0-9a-fA-F:.]+\]")
-"""A host's name or address without a port."""
+"""A host name or address without a port."""
 LOCAL_NAMES = ("localhost", "127.0.0.1", "[::1]")
 
 
 def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """The command line; argparse itself ends with code 2 on what it does not understand."""
+    """Parses the command line; argparse exits with code 2 if it is invalid."""
     limits = Limits()
     parser = argparse.ArgumentParser(
         prog="python -m protclip_jax.serve",
@@ -134,7 +133,7 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def is_local(host: str) -> bool:
-    """Whether only this machine can reach an address."""
+    """Whether an address can be reached from this machine only."""
     if host == "localhost":
         return True
     try:
@@ -144,8 +143,7 @@ def is_local(host: str) -> bool:
 
 
 def choose_token(options: argparse.Namespace) -> str | None:
-    """The token of the options or the environment; a random one for an address that others can
-    reach."""
+    """The token of the options or the environment, or a random one for a public address."""
     token = options.token or os.environ.get(TOKEN_VARIABLE)
     if token and (not token.isascii() or not token.isprintable() or " " in token):
         raise UserError("--token must be printable ASCII without blanks.")
@@ -153,22 +151,25 @@ def choose_token(options: argparse.Namespace) -> str | None:
 
 
 def fragment_told(token: str | None) -> str:
-    """What the printed address ends in, so that it can be opened; a token of the environment is a
-    secret, which logs must not have."""
+    """The end of the printed address, with a token unless it comes from the environment.
+
+    Such a token is a secret and must not appear in logs.
+    """
     if not token:
         return ""
     if token == os.environ.get(TOKEN_VARIABLE):
         return f"#token=… with the token of ${TOKEN_VARIABLE}"
-    # Browsers escape some characters behind '#' by themselves, and not all the same ones.
+    # Browsers differ in which characters they escape after '#'.
     return f"#token={urllib.parse.quote(token, safe='')}"
 
 
 def allowed_hosts(options: argparse.Namespace) -> tuple[str, ...] | None:
-    """The names that requests may address; None, any, on an address that others can reach, where
-    the token guards.
+    """The host names that requests may address.
+
+    None allows any name, for a public address: it is protected by the token.
 
     Raises:
-      UserError: more than a name is given, which no request's would equal.
+      UserError: the option is not a bare host name, so no request could match it.
     """
     if wrong := [name for name in options.allowed_hosts if not HOST_NAME.fullmatch(name)]:
         raise UserError(
@@ -181,7 +182,7 @@ def allowed_hosts(options: argparse.Namespace) -> tuple[str, ...] | None:
 
 
 def load_engine(options: argparse.Namespace) -> SearchEngine:
-    """The engine that the options name, warmed up unless they say otherwise."""
+    """Loads the engine that the options describe; warms it up unless they say otherwise."""
     from protclip_jax.serve import jobs
 
     start = time.perf_counter()
@@ -209,7 +210,7 @@ def application(
     hosts: tuple[str, ...] | None,
     token: str | None,
 ) -> "FastAPI":
-    """The ASGI application that the options name, its model and index loaded."""
+    """Builds the ASGI application that the options describe, with model and index loaded."""
     from protclip_jax.serve.app import UNIPROT, create_app
 
     title = options.title or Path(options.checkpoint).resolve().name
@@ -229,8 +230,7 @@ def application(
 
 @command
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Listens, opens everything and warms up while it says so to visitors, and serves until a
-    signal."""
+    """Listens, loads and warms up while telling visitors so, and serves until a signal."""
     options = parse_arguments(arguments)
     if options.max_waiting < 1 or not 0 < options.timeout < math.inf or options.max_residues < 1:
         raise UserError("--max_waiting, --timeout and --max_residues must be above 0 and finite.")
@@ -244,7 +244,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         from protclip_jax.serve.loading import answering_loading
     except ImportError as error:
         raise missing_extra("the server needs more packages", "serve", error) from error
-    # The answer itself tells of texts that were cut.
+    # The answers themselves say which texts were cut.
     warnings.filterwarnings("ignore", message=r".* texts are longer than")
     warnings.filterwarnings("ignore", message=UNKNOWN_WORDS)
     limits = Limits(

@@ -1,4 +1,4 @@
-"""What the page says of its model and index, and the questions it proposes."""
+"""Describes the model and index on the page, and suggests questions."""
 
 import numpy as np
 import pyarrow.compute
@@ -11,11 +11,11 @@ from protclip_jax.retrieval.scores import DEFINITION
 from protclip_jax.serve.limits import Limits
 
 MOST_ORGANISMS = 200
-"""That the page proposes."""
+"""The maximum number of organisms that the page suggests."""
 
 
 def describe_engine(engine: SearchEngine, limits: Limits, title: str, weights: str) -> dict:
-    """What the page says of itself."""
+    """What the page shows about the model, the indexes and the limits."""
     index = engine.proteins
     return {
         "title": title,
@@ -35,7 +35,7 @@ def describe_engine(engine: SearchEngine, limits: Limits, title: str, weights: s
 
 
 def organisms(index: Index) -> list[dict[str, str | int]]:
-    """The commonest organisms: name, id in NCBI's taxonomy (0 where it is not known), proteins."""
+    """The most common organisms: name, NCBI taxonomy id (0 if unknown), number of proteins."""
     found = index.items.group_by(["organism", "taxon"]).aggregate([([], "count_all")])
     known = found.filter(pyarrow.compute.not_equal(found["organism"], ""))
     order = [("count_all", "descending"), ("organism", "ascending")]
@@ -47,14 +47,14 @@ def organisms(index: Index) -> list[dict[str, str | int]]:
 
 
 def calibrated(engine: SearchEngine) -> set[tuple[str, str]]:
-    """The kinds of questions and the traits that confidences are known of."""
+    """The pairs of question kind and trait that have calibrated confidences."""
     indexes = [*([engine.proteins] if engine.proteins else []), *engine.libraries.values()]
     known = [engine.calibration, *(index.calibration for index in indexes)]
     return {(table.question, table.trait) for one in filter(None, known) for table in one.tables}
 
 
 def examples(index: Index) -> list[dict[str, str]]:
-    """Questions to try, from what the index knows of some of its proteins."""
+    """Suggests questions, based on the annotations of some of the index's proteins."""
     rows = np.linspace(0, len(index) - 1, min(len(index), 50)).astype(int).tolist()
     items = sorted(
         (item_table.item_at(index.items, row) for row in rows),

@@ -1,4 +1,4 @@
-"""The API and the page; a route says in one sentence what is wrong with a question."""
+"""The API and the page; errors in a request are explained in one sentence."""
 
 import asyncio
 import contextlib
@@ -39,9 +39,9 @@ from protclip_jax.serve.questions import (
 
 UNIPROT = "https://www.uniprot.org/uniprotkb/{accession}/entry"
 OF_THE_MODEL = (413, 415, 422, 429, 500, 504)
-"""Errors of routes that ask the model."""
+"""Error statuses of routes that use the model."""
 LEFT = 499
-"""The status of a request whose client has left; nobody reads it."""
+"""The status for a request whose client has disconnected; nobody reads it."""
 
 
 def create_app(
@@ -198,12 +198,12 @@ def _read(
     limits: Limits,
     among: Int64[np.ndarray, " m"] | None,
 ) -> tuple[Question, dict, list[Hit]]:
-    """The question, how it was understood, and the proteins that it names.
+    """Parses a question; returns it, how it was understood, and the proteins that it names.
 
-    Takes long for long texts, so it is called in a thread beside the event loop.
+    This is slow for long texts, so it runs in a thread outside the event loop.
 
     Raises:
-      Mistake: it cannot be asked, and names no protein either.
+      Mistake: the question is invalid and names no protein either.
     """
     question, understood = read_question(asked, limits)
     understood |= {"cut": 0, "unknown": [], "is_asked": True}
@@ -242,14 +242,13 @@ def _among(asked: SearchRequest, engine: SearchEngine) -> Int64[np.ndarray, " m"
 def _watched_work(
     engine: SearchEngine, watch: IndexWatch, jobs: Sequence[SearchJob | TracksJob]
 ) -> list:
-    """`work`, unless a file that it reads was changed while the jobs waited."""
+    """Runs `work`, unless a file that it reads was changed while the jobs waited."""
     watch.check()
     return work(engine, jobs)
 
 
 async def _answered(batcher: Batcher, job: object, tokens: int, request: Request) -> object | None:
-    """The job's result; None when the client left meanwhile, which takes the job out of the
-    queue."""
+    """The job's result, or None if the client disconnects first, which cancels the job."""
     asking, leaving = (
         asyncio.create_task(batcher.answer(job, tokens)),
         asyncio.create_task(_left(request)),

@@ -1,5 +1,4 @@
-"""Requests that arrive while the model is busy are computed together, as it then is free for all
-of them at once."""
+"""Computes requests together that arrive while the model is busy."""
 
 import asyncio
 import bisect
@@ -13,8 +12,11 @@ from typing import NamedTuple, Self
 from protclip_jax.serve.limits import Limits
 
 TOKENS_A_SECOND = 1000
-"""How much later than its arrival a request is due: so much a token. A short question goes before a
-long one that has just come, and no request waits for all the short ones that come after it."""
+"""A request of n tokens is due n / `TOKENS_A_SECOND` seconds after its arrival.
+
+Short questions thus overtake long ones that have just arrived, but no request waits for all the
+short ones that arrive after it.
+"""
 
 
 class Busy(Exception):
@@ -29,25 +31,24 @@ class _Entry(NamedTuple):
 
 
 class Batcher:
-    """One thread that works on lists of jobs, and the queue before it.
+    """A queue of jobs, and one thread that computes them in batches.
 
-    `async with` starts it in the running event loop and ends it; what is computed when it ends
-    is finished first.
+    `async with` starts the thread in the running event loop. On exit it finishes the batch it is
+    computing and ends.
     """
 
     def __init__(self, work: Callable[[Sequence[object]], Sequence[object]], limits: Limits):
-        """`work` gives the result of every job, in their order."""
+        """`work` returns the results of a list of jobs, in their order."""
         self._work, self._limits = work, limits
         self._waiting: list[_Entry] = []
 
     @property
     def waiting(self) -> int:
-        """Jobs in the queue."""
+        """The number of jobs in the queue."""
         return len(self._waiting)
 
     async def answer(self, job: object, tokens: int) -> object:
-        """The result of a job of so many tokens. A caller that is cancelled takes the job out of
-        the queue.
+        """Returns the result of a job of `tokens` tokens; cancelling the caller cancels the job.
 
         Raises:
           Busy: the queue is full.
@@ -93,7 +94,7 @@ class Batcher:
                         entry.future.set_result(result)
 
     def _next_batch(self) -> list[_Entry]:
-        """Takes out what is due first, and what follows it while the tokens suffice."""
+        """Removes the job that is due first from the queue, and the next ones that still fit."""
         count, tokens = 1, self._waiting[0].tokens
         for entry in self._waiting[1:]:
             tokens += entry.tokens
@@ -104,8 +105,7 @@ class Batcher:
         return batch
 
     async def _results(self, jobs: Sequence[object]) -> Sequence[object]:
-        """The result of each job, or the exception that it raises; what fails together is tried
-        one by one."""
+        """The result or exception of each job; if a batch fails, each job is retried alone."""
         try:
             return await asyncio.get_running_loop().run_in_executor(self._thread, self._work, jobs)
         except Exception as error:

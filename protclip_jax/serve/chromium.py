@@ -1,4 +1,4 @@
-"""Chromium without a window, told what to do through a pipe by its DevTools protocol."""
+"""Controls a headless Chromium through a pipe with the DevTools protocol."""
 
 import base64
 import contextlib
@@ -35,11 +35,11 @@ for number, pipe in zip((3, 4), above):
     os.dup2(pipe, number)
 os.execv(sys.argv[3], sys.argv[3:])
 """
-"""Runs a browser with the protocol's pipes where it looks for them: descriptors 3 and 4."""
+"""Starts a browser with the pipes on descriptors 3 and 4, where the protocol expects them."""
 
 
 def find_chromium() -> str | None:
-    """The path of an installed Chromium or Chrome; None where there is none."""
+    """The path of an installed Chromium or Chrome; None if there is none."""
     return next(filter(None, map(shutil.which, NAMES)), None)
 
 
@@ -54,24 +54,24 @@ class Chromium:
         self._session = attached["sessionId"]
 
     def screen(self, width: int, height: int, *, is_phone: bool, scheme: str) -> None:
-        """A screen of a size in pixels, and whether its owner prefers `light` or `dark`."""
+        """Sets the screen: its size in pixels, phone or desktop, and `light` or `dark` colours."""
         size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": is_phone}
         self._call("Emulation.setDeviceMetricsOverride", **size)
         feature = {"name": "prefers-color-scheme", "value": scheme}
         self._call("Emulation.setEmulatedMedia", features=[feature])
 
     def open(self, address: str) -> None:
-        """Goes to an address, also where it differs from the last one behind '#' alone."""
+        """Opens an address, even if it differs from the current one only after '#'."""
         self._call("Page.navigate", url="about:blank")
         self._call("Page.navigate", url=address)
 
     def evaluate(self, expression: str) -> object:
-        """The value of an expression in the page; None where it fails."""
+        """The value of an expression in the page; None if it fails."""
         answer = self._call("Runtime.evaluate", expression=expression, returnByValue=True)
         return answer["result"].get("value")
 
     def wait_for(self, expression: str) -> object:
-        """The value of an expression as soon as it is true; raises RunError after a while."""
+        """The value of an expression once it is true; raises RunError on a timeout."""
         end = time.monotonic() + WAIT_SECONDS
         while not (value := self.evaluate(expression)):
             if time.monotonic() > end:
@@ -80,11 +80,11 @@ class Chromium:
         return value
 
     def screen_shot(self) -> bytes:
-        """What the screen shows, as PNG."""
+        """The visible part of the page, as PNG."""
         return base64.b64decode(self._call("Page.captureScreenshot")["data"])
 
     def whole_page(self) -> bytes:
-        """The page as PNG, also what one had to scroll to."""
+        """The whole page, including what needs scrolling, as PNG."""
         size = self._call("Page.getLayoutMetrics")["cssContentSize"]
         clip = {"x": 0, "y": 0, "width": size["width"], "height": size["height"], "scale": 1}
         shot = self._call("Page.captureScreenshot", clip=clip, captureBeyondViewport=True)
@@ -105,7 +105,7 @@ class Chromium:
         raise RunError("Chromium ended by itself; run it by hand to see why.")
 
     def _messages(self) -> Iterator[dict]:
-        """What the browser tells, until it ends."""
+        """Yields the browser's messages until it ends."""
         received = b""
         while byte := self._answers.read(1):
             if byte != b"\0":
@@ -117,7 +117,7 @@ class Chromium:
 
 @contextlib.contextmanager
 def opened(path: str) -> Iterator[Chromium]:
-    """A browser with an empty profile, which ends with the context."""
+    """Starts a browser with an empty profile; it ends with the context."""
     (read_commands, commands), (answers, write_answers) = os.pipe(), os.pipe()
     pipes = (str(read_commands), str(write_answers))
     root = ["--no-sandbox"] if os.geteuid() == 0 else []

@@ -1,4 +1,4 @@
-"""How many connections the limit of open files (`ulimit -n`) leaves room for."""
+"""The number of connections that the limit of open files (`ulimit -n`) allows."""
 
 import os
 import resource
@@ -7,19 +7,19 @@ from typing import NamedTuple
 from data_pipelines.common.errors import UserError
 
 CONNECTIONS, BACKLOG = 1024, 2048
-"""The most that a server takes, however many files it may open."""
+"""The maximum for a server, whatever the limit of open files."""
 RESERVED = 64
-"""Descriptors for what is opened while the server runs: files of the page, logs, pipes."""
+"""Descriptors reserved for files that the server opens while it runs: the page's, logs, pipes."""
 LEAST = 8
 
 
 class Room(NamedTuple):
-    """Connections of a server.
+    """Limits on a server's connections.
 
     Attributes:
-      answered: open at once; requests of one more get 503.
-      open: open at once; one more is closed without an answer.
-      backlog: accepted at once, which may come on top of `open` for a moment.
+      answered: maximum of open connections whose requests are answered; requests beyond get 503.
+      open: maximum of open connections; further ones are closed without an answer.
+      backlog: connections accepted at once, which may briefly exceed `open` by this number.
     """
 
     answered: int
@@ -28,10 +28,10 @@ class Room(NamedTuple):
 
 
 def room_for_connections() -> Room:
-    """What the limit of open files leaves.
+    """The connections that the limit of open files allows.
 
     Raises:
-      UserError: it leaves next to nothing.
+      UserError: the limit is too low.
     """
     limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     free = _free_descriptors(limit)

@@ -1,5 +1,4 @@
-"""What the API answers where it cannot do as asked: `{"error": "one sentence"}`, or a page for
-people who follow a dead link."""
+"""The API's error answers: `{"error": "one sentence"}`, or a page for people with a dead link."""
 
 import logging
 from pathlib import Path
@@ -20,7 +19,7 @@ NOT_FOUND_PAGE = Path(__file__).parent / "static" / "404.html"
 
 
 class ErrorAnswer(BaseModel):
-    """Why there is no answer."""
+    """The reason for an error."""
 
     error: str = Field(description="one sentence: the cause and, where there is one, the fix")
 
@@ -51,8 +50,7 @@ _PLAIN = {
 
 
 def described(*statuses: int) -> dict[int, dict]:
-    """The `responses` of a route for OpenAPI: errors of these statuses, beside those that every
-    route has."""
+    """The `responses` of a route for OpenAPI: these statuses and those that every route has."""
     plain = {
         status: {"description": _PLAIN[status], "content": {"text/plain": {}}}
         for status in _PLAIN
@@ -67,14 +65,14 @@ def described(*statuses: int) -> dict[int, dict]:
 
 
 def error_response(status: int, sentence: str, **headers: str) -> JSONResponse:
-    """An error in the API's form."""
+    """An error in the API's format."""
     return JSONResponse(
         {"error": without_controls(sentence)}, status_code=status, headers=headers or None
     )
 
 
 def handle_errors(app: FastAPI) -> None:
-    """Gives an application a handler for everything that its routes raise."""
+    """Adds handlers to an application for every error that its routes raise."""
 
     @app.exception_handler(Mistake)
     async def mistake(request: Request, error: Mistake) -> JSONResponse:
@@ -125,6 +123,6 @@ def handle_errors(app: FastAPI) -> None:
 
 
 def _is_a_persons(request: Request) -> bool:
-    """Whether a browser asks for a page, rather than a program for an answer."""
+    """Whether a request comes from a person's browser and expects a page rather than JSON."""
     is_page = not request.url.path.startswith("/api/")
     return is_page and "text/html" in request.headers.get("accept", "")

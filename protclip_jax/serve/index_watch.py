@@ -1,8 +1,8 @@
-"""Whether the files of an open index are still those that were mapped.
+"""Checks whether the files of an open index are still those that were mapped.
 
-Reading a mapped file that was cut off ends the process with SIGBUS, which no program can turn into
-a sentence. So the files are looked at before each use. A file that was replaced by another of its
-name is not read again: the mapping holds the old one.
+Reading a mapped file that was truncated kills the process with SIGBUS, which cannot be turned into
+an error message. So the files are checked before each use. A file that was replaced by another of
+the same name is not reopened: the mapping keeps the old one.
 """
 
 import os
@@ -14,11 +14,11 @@ from protclip_jax.retrieval.index_folder import Index
 
 
 class ChangedIndex(Exception):
-    """A file of an open index was written to, in one sentence."""
+    """A file of an open index was modified; the message says so in one sentence."""
 
 
 class IndexWatch:
-    """The files of open indexes, as they were when this was made."""
+    """The state of the files of open indexes at construction."""
 
     def __init__(self, indexes: Iterable[Index]):
         files = (path for index in indexes for path in _files(index))
@@ -26,12 +26,12 @@ class IndexWatch:
 
     @classmethod
     def of(cls, engine: SearchEngine) -> "IndexWatch":
-        """Of all that an engine searches."""
+        """Watches all indexes of an engine."""
         proteins = [] if engine.proteins is None else [engine.proteins]
         return cls([*proteins, *engine.libraries.values()])
 
     def check(self) -> None:
-        """Raises ChangedIndex where a file was written to in its place."""
+        """Raises ChangedIndex if a file was modified in place."""
         for path, before in self._known.items():
             if _was_written_to(path, before):
                 raise ChangedIndex(
@@ -41,7 +41,7 @@ class IndexWatch:
 
 
 def _files(index: Index) -> list[Path]:
-    """None for labels that were embedded at the start."""
+    """The index's files; empty for labels that were embedded at startup."""
     return [index.folder / name for name in index.manifest.get("files", ())]
 
 

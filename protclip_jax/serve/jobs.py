@@ -1,4 +1,4 @@
-"""What the model is asked to compute for requests, many at a time."""
+"""Computations of the model for requests, in batches."""
 
 import dataclasses
 import itertools
@@ -16,7 +16,7 @@ from protclip_jax.retrieval.engine import SearchEngine
 from protclip_jax.retrieval.query import Query
 
 PROTEINS = ""
-"""Stands for the index of proteins among the names of libraries."""
+"""The key of the index of proteins among the names of libraries."""
 
 
 Rows = Int64[np.ndarray, " m"] | None
@@ -26,7 +26,7 @@ class SearchJob(NamedTuple):
     """A question to some of the engine's indexes: `PROTEINS` and names of libraries.
 
     Attributes:
-      among: the rows of proteins that may be found; None allows all.
+      among: the rows of proteins to search; None searches all.
     """
 
     query: Query
@@ -43,7 +43,7 @@ class TracksJob(NamedTuple):
 
 
 class ContrastJob(NamedTuple):
-    """Property weights of a clean sequence beside those for other texts, with their prefix."""
+    """Property weights of a clean sequence compared with those for other texts with prefix."""
 
     sequence: str
     properties: Mapping[str, str]
@@ -54,7 +54,7 @@ Job = SearchJob | TracksJob | ContrastJob
 
 
 def tokens_of(engine: SearchEngine, job: Job) -> int:
-    """What a job costs the model: the tokens of its protein and its texts."""
+    """The cost of a job: the tokens of its protein and its texts."""
     if isinstance(job, ContrastJob):
         others = list(itertools.chain.from_iterable(job.others.values()))
         return len(job.sequence) + _text_tokens(engine, [*job.properties.values(), *others])
@@ -76,8 +76,10 @@ def _text_tokens(engine: SearchEngine, texts: Sequence[str]) -> int:
 def work(
     engine: SearchEngine, jobs: Sequence[Job]
 ) -> list[dict[str, Answer] | Float32[np.ndarray, "_ _"] | dict[str, Contrast]]:
-    """The result of every job: answers by index, weights, or contrasts by property. All queries
-    are embedded, and all tracks computed, together."""
+    """Returns each job's result: answers by index, weights, or contrasts by property.
+
+    All queries are embedded together, and all tracks are computed together.
+    """
     results: list = [None] * len(jobs)
     searches = [position for position, job in enumerate(jobs) if isinstance(job, SearchJob)]
     for position, answers in zip(
@@ -120,8 +122,7 @@ def _searched(engine: SearchEngine, jobs: Sequence[SearchJob]) -> list[dict[str,
 
 
 def _by_rows(jobs: Sequence[SearchJob], asking: Sequence[int]) -> Iterator[tuple[list[int], Rows]]:
-    """The jobs that are searched together, and among which rows: those that may find everything,
-    then each other one."""
+    """Groups jobs to search together, with their rows: first unrestricted jobs, then each other."""
     limited = [position for position in asking if jobs[position].among is not None]
     if everything := [position for position in asking if position not in limited]:
         yield everything, None
@@ -132,26 +133,29 @@ def _by_rows(jobs: Sequence[SearchJob], asking: Sequence[int]) -> Iterator[tuple
 def segments(
     engine: SearchEngine, sequences: Sequence[str], properties: Sequence[Mapping[str, str]]
 ) -> list[np.ndarray]:
-    """Property weights, in rows of one length: rows for proteins and for texts would give nine
-    shapes instead of one."""
+    """Property weights, computed in rows of one length.
+
+    Choosing row lengths for proteins and texts separately would give nine shapes instead of one.
+    """
     return engine.model.segments_batch(
         sequences, properties, batch_tokens=engine.batch_tokens, row_tokens=BULK_ROW_TOKENS
     )
 
 
 def prepare(engine: SearchEngine) -> None:
-    """Lets a CPU compute a row at a time: groups of rows, of which few requests fill the last,
-    only help accelerators."""
+    """Makes a CPU compute one row at a time.
+
+    Groups of rows only help accelerators, and few requests would leave a group mostly empty.
+    """
     if jax.default_backend() == "cpu":
         engine.batch_tokens = BULK_ROW_TOKENS
 
 
 def warm_up(engine: SearchEngine) -> None:
-    """Computes requests of every shape once, as each is compiled when it first occurs; proteins
-    above a row's length apart.
+    """Computes a request of every shape once, so that its program is compiled.
 
-    A shape is one row of 256, 512 or 1,024 tokens, or a group of rows of 1,024
-    (`batched_calls`).
+    Proteins longer than a row are excepted. A shape is one row of 256, 512 or 1,024 tokens, or a
+    group of rows of 1,024 (`batched_calls`).
     """
     groups = engine.model.groups
     for residues, count in [(100, 1), (300, 1), (700, 1), (600, 8)]:

@@ -1,14 +1,16 @@
-"""What one server takes on, so that no visitor can make it slow, large or silent for the others."""
+"""Limits on requests, so that no visitor can make the server slow or block it for others."""
 
 import dataclasses
 
 MOST_RESIDUES = 200_000
-"""Of `Limits.residues`: several times the longest protein that is known, and bodies of less than
-half a megabyte."""
+"""The maximum of `Limits.residues`: several times the longest known protein.
+
+Request bodies then stay below half a megabyte.
+"""
 BYTES_A_RESIDUE = 2
-"""In a request: sequences are printed in lines and blocks, and some in gaps."""
+"""Bytes of a request per residue: sequences may contain line breaks, blanks and gaps."""
 ENVELOPE_BYTES = 1 << 12
-"""Of a request beside its sequence and texts."""
+"""Bytes of a request besides its sequence and texts."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -16,10 +18,10 @@ class Limits:
     """The limits of a server.
 
     Attributes:
-      waiting: requests that wait for the model; one more is answered 429.
-      batch_tokens: of the requests that are computed together, but for one that has more by itself.
-      seconds: until a request that has not been answered is answered 504.
-      residues, text_letters, prompts, top: of a question.
+      waiting: maximum number of requests that wait for the model; further ones get 429.
+      batch_tokens: maximum tokens of requests computed together; a larger request runs alone.
+      seconds: timeout after which a request gets 504.
+      residues, text_letters, prompts, top: maxima of a question.
     """
 
     waiting: int = 64
@@ -32,6 +34,8 @@ class Limits:
 
     @property
     def body_bytes(self) -> int:
-        """The most that a request's body may have: room for the longest protein and for as many
-        texts as are averaged, in letters of one byte."""
+        """The maximum size of a request body.
+
+        It fits the longest protein, and the maximum number of prompts in letters of one byte.
+        """
         return BYTES_A_RESIDUE * self.residues + self.prompts * self.text_letters + ENVELOPE_BYTES

@@ -1,4 +1,4 @@
-"""What the server answers while it loads its model: that it does, in the words of who asks."""
+"""Answers requests while the model is loading, as JSON or as a page."""
 
 import contextlib
 import json
@@ -30,8 +30,7 @@ _PAGE = f"""<!doctype html>
 
 
 async def loading(scope: Scope, receive: Receive, send: Send) -> None:
-    """An ASGI application that answers every request with 503: as JSON below /api and to
-    /health, else as a page."""
+    """An ASGI application that answers 503: JSON for /api and /health, otherwise a page."""
     path = Request(scope).url.path
     if path.startswith("/api") or path == "/health":
         content = json.dumps({"status": "loading", "error": SENTENCE})
@@ -45,11 +44,10 @@ async def loading(scope: Scope, receive: Receive, send: Send) -> None:
 def answering_loading(
     bound: socket.socket, limits: Limits, hosts: tuple[str, ...] | None
 ) -> Iterator[None]:
-    """Answers requests to a listening socket from another thread in the context, and leaves the
-    socket open.
+    """Answers requests to a listening socket from another thread; leaves the socket open.
 
     Args:
-      hosts: as of `create_app`.
+      hosts: as in `create_app`.
     """
     guarded = TrustedHostMiddleware(loading, allowed_hosts=hosts, www_redirect=False)
     answering = server.configured(guarded, limits, lifespan="off")

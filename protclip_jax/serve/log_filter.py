@@ -1,4 +1,4 @@
-"""A server's log that visitors cannot fill: each message once a minute."""
+"""Limits the server's log to one copy of each message a minute, so that visitors cannot fill it."""
 
 import errno
 import logging
@@ -11,8 +11,10 @@ _SENTENCE = "no connection can be accepted (%s); raise the limit of open files (
 
 
 class OnceAMinute(logging.Filter):
-    """Drops a message that was logged within the last minute, whatever its arguments, and the
-    traceback of exhausted descriptors."""
+    """Drops messages already logged within the last minute, whatever their arguments.
+
+    Replaces the traceback of exhausted descriptors with one sentence.
+    """
 
     def __init__(self):
         super().__init__()
@@ -35,6 +37,6 @@ _FILTER = OnceAMinute()
 
 
 def log_sparingly() -> None:
-    """Puts the filter on the loggers of the HTTP server."""
+    """Adds the filter to the loggers of the HTTP server."""
     for name in LOGGERS:
         logging.getLogger(name).addFilter(_FILTER)

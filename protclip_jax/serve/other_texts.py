@@ -1,4 +1,4 @@
-"""Tracks beside those for other texts of the index."""
+"""Compares tracks with those for other texts of the index."""
 
 import functools
 from collections.abc import Mapping, Sequence
@@ -12,20 +12,19 @@ from protclip_jax.serve.jobs import ContrastJob
 
 
 class OtherTexts:
-    """The texts of an engine's proteins, read when they are first needed."""
+    """The texts of an engine's proteins, read on first use."""
 
     def __init__(self, engine: SearchEngine):
         self._engine = engine
 
     @functools.cached_property
     def texts(self) -> Texts:
-        """By property; empty without proteins."""
+        """Texts by property; empty without proteins."""
         proteins = self._engine.proteins
         return index_texts(proteins.items) if proteins is not None else {}
 
     def job(self, sequence: str, properties: Mapping[str, str], count: int) -> ContrastJob | None:
-        """The comparison of a protein's texts with up to `count` others each; None where no
-        property has enough of them."""
+        """Compares a protein's texts with up to `count` others each; None if there are too few."""
         if not count:
             return None
         found = others_of(properties, self.texts, count)
@@ -40,8 +39,7 @@ def track_answers(
     weights: np.ndarray,
     contrasts: Mapping[str, Contrast],
 ) -> list[dict]:
-    """What is told of each property: its text, whether that was cut, the weights, and the contrast
-    where it was compared."""
+    """The answer for each property: text, whether it was cut, weights, and contrast if any."""
     rows = zip(texts.items(), cut, weights, strict=True)
     answers = [
         {"property": name, "text": text, "cut": cut, "weights": row.tolist()}

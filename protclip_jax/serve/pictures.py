@@ -1,5 +1,7 @@
-"""`python -m protclip_jax.serve.pictures`: the page's answer to a question and one of its proteins
-as PNG, on a desk and on a phone, in light and in dark."""
+"""`python -m protclip_jax.serve.pictures`: takes screenshots of the page as PNG.
+
+They show the answer to a question and one of its proteins, on desktop and phone, light and dark.
+"""
 
 import argparse
 import contextlib
@@ -23,12 +25,12 @@ DESK, PHONE = (1200, 900), (390, 844)
 HITS = "document.querySelector('#results [data-id]')?.dataset.id"
 TRACKS = "Boolean(document.querySelector('.figure:not([hidden]) svg'))"
 TOPS = {"answer": "#results", "protein": ".figure"}
-"""What a phone is scrolled to."""
+"""The elements that a phone's screen is scrolled to."""
 PIN_HEAVIEST = "document.querySelector('#heaviest button')?.click()"
 
 
 class Picture(NamedTuple):
-    """A file of pictures.
+    """A screenshot to take.
 
     Attributes:
       view: `answer` or `protein`.
@@ -51,7 +53,7 @@ PICTURES = (
 
 
 def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """The command line; argparse itself ends with code 2 on what it does not understand."""
+    """Parses the command line; argparse exits with code 2 if it is invalid."""
     parser = argparse.ArgumentParser(
         prog="python -m protclip_jax.serve.pictures",
         epilog="Example: python -m protclip_jax.serve.pictures --checkpoint runs/demo --index "
@@ -68,14 +70,14 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 @contextlib.contextmanager
 def serving(options: argparse.Namespace) -> Iterator[str]:
-    """Serves the page to this machine; its address."""
+    """Serves the page to this machine; yields its address."""
     try:
         from protclip_jax.serve import server
     except ImportError as error:
         raise missing_extra("the server needs more packages", "serve", error) from error
     given = ["--checkpoint", options.checkpoint, "--index", options.index, "--links", "none"]
     served = serve.parse_arguments([*given, "--skip_warm_up"])
-    # Nothing is warmed up: the first answer waits until its programs are compiled.
+    # Without warm-up, the first answer waits until its programs are compiled.
     limits = Limits(seconds=chromium.WAIT_SECONDS)
     app = serve.application(served, limits, hosts=serve.LOCAL_NAMES, token=None)
     with server.listening_socket("127.0.0.1", 0) as bound:
@@ -90,7 +92,7 @@ def serving(options: argparse.Namespace) -> Iterator[str]:
 
 
 def take(browser: chromium.Chromium, address: str, text: str, picture: Picture) -> bytes:
-    """One picture as PNG."""
+    """Takes one screenshot, as PNG."""
     width, height = picture.screen
     is_phone = picture.screen == PHONE
     browser.screen(width, height, is_phone=is_phone, scheme=picture.scheme)
@@ -109,7 +111,7 @@ def take(browser: chromium.Chromium, address: str, text: str, picture: Picture) 
 
 @command
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Takes all pictures."""
+    """Takes all screenshots."""
     options = parse_arguments(arguments)
     refuse_existing([options.output / picture.file for picture in PICTURES])
     if (path := chromium.find_chromium()) is None:

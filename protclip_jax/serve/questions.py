@@ -1,4 +1,4 @@
-"""What visitors may ask, and what is wrong with a question in one sentence."""
+"""The API's requests, and their validation with errors of one sentence."""
 
 from typing import Annotated, Literal
 
@@ -16,9 +16,9 @@ from protclip_jax.serve.limits import Limits
 
 KINDS = ("auto", "text", "protein", *PROPERTIES)
 MOST_OTHERS = 64
-"""Texts of the index that a property's text is compared with."""
+"""The maximum number of other texts that a property's text is compared with."""
 MOST_IDS = 1000
-"""Proteins of one FASTA file."""
+"""The maximum number of proteins of one FASTA file."""
 
 
 class SearchRequest(BaseModel):
@@ -44,7 +44,7 @@ class SearchRequest(BaseModel):
 
 
 class TracksRequest(BaseModel):
-    """A protein, by the id of the index or its sequence, and texts for some of its properties."""
+    """A protein, by its id in the index or its sequence, and texts for some of its properties."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -73,7 +73,7 @@ class FastaRequest(BaseModel):
 
 
 class Mistake(Exception):
-    """A question that cannot be answered, in one sentence."""
+    """A question that cannot be answered; the message is one sentence."""
 
     def __init__(self, sentence: str, status: int = 422):
         super().__init__(sentence)
@@ -81,10 +81,10 @@ class Mistake(Exception):
 
 
 def read_question(asked: SearchRequest, limits: Limits) -> tuple[Query, dict]:
-    """The question, and how it was understood, for the page to say.
+    """Parses a question; also returns how it was understood, for the page to show.
 
     Raises:
-      Mistake: it cannot be asked.
+      Mistake: the question is invalid.
     """
     texts = [asked.query] if isinstance(asked.query, str) else asked.query
     if not texts or not all(text.strip() for text in texts):
@@ -145,10 +145,10 @@ def _check_unicode(text: str) -> None:
 def read_tracks(
     asked: TracksRequest, engine: SearchEngine, limits: Limits
 ) -> tuple[str, dict[str, str]]:
-    """The clean sequence, and texts with their prefixes in biotext order.
+    """Returns the clean sequence, and texts with their prefixes in biotext order.
 
     Raises:
-      Mistake: there is no such protein, or nothing to weigh its residues for.
+      Mistake: there is no such protein, or it has no text to weigh its residues for.
     """
     if (asked.id is None) == (asked.sequence is None):
         raise Mistake("Give the id of a protein of the index, or a sequence.")
@@ -181,7 +181,7 @@ def read_tracks(
 
 
 def find_protein(engine: SearchEngine, id: str) -> dict:
-    """The item of the index of that id; raises Mistake where there is none."""
+    """Returns the index's item with that id; raises Mistake if there is none."""
     _check_unicode(id)
     row = None if engine.proteins is None else item_table.row_of(engine.proteins.items, id)
     if row is None:

@@ -1,4 +1,4 @@
-"""The HTTP server: its socket, its limits, and an end that answers whoever is waiting."""
+"""The HTTP server: its socket, its limits, and a shutdown that answers pending requests."""
 
 import signal
 import socket
@@ -27,12 +27,15 @@ HEADERS = [
     ("permissions-policy", "camera=(), geolocation=(), microphone=()"),
     ("cache-control", "no-store"),
 ]
-"""What every answer tells browsers."""
+"""Headers of every answer."""
 
 
 def listening_socket(host: str, port: int) -> socket.socket:
-    """A socket that listens on an address; raises UserError where that is taken or not this
-    machine's."""
+    """A socket that listens on an address.
+
+    Raises:
+      UserError: the address is in use or does not belong to this machine.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     bound = socket.socket(family, socket.SOCK_STREAM)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -50,11 +53,11 @@ def listening_socket(host: str, port: int) -> socket.socket:
 
 
 class BoundedProtocol(H11Protocol):
-    """uvicorn's protocol, which also closes a connection above `most`, and one that asks nothing
-    within the time that it would be kept alive without a request.
+    """uvicorn's protocol, which also closes excess and silent connections.
 
-    uvicorn's own `limit_concurrency` answers requests with 503 and leaves connections open that
-    send none.
+    A connection is closed if more than `most` are open, or if it sends no request within the
+    keep-alive time. uvicorn's own `limit_concurrency` answers requests with 503, and leaves
+    connections open that send none.
     """
 
     most = descriptors.CONNECTIONS
@@ -70,15 +73,15 @@ class BoundedProtocol(H11Protocol):
 
 
 def bounded_protocol(most: int) -> type[BoundedProtocol]:
-    """The protocol of a server with at most so many open connections."""
+    """The protocol of a server with at most `most` open connections."""
     return type("BoundedProtocol", (BoundedProtocol,), {"most": most})
 
 
 def configured(app, limits: Limits, *, lifespan: Literal["on", "off"] = "on") -> uvicorn.Server:
-    """The server of an application, not yet running.
+    """Configures the server of an application without starting it.
 
     Args:
-      lifespan: "off" for an application that has nothing to begin and to end.
+      lifespan: "off" for an application without startup and shutdown.
     """
     room = descriptors.room_for_connections()
     config = uvicorn.Config(
@@ -102,9 +105,8 @@ def configured(app, limits: Limits, *, lifespan: Literal["on", "off"] = "on") ->
 
 
 def run(app, bound: socket.socket, limits: Limits) -> None:
-    """Serves until SIGTERM or SIGINT; then takes no more connections and answers the requests
-    that it has."""
-    # uvicorn raises the signal again when it has ended, for whoever handled it before.
+    """Serves until SIGTERM or SIGINT, then stops accepting and answers pending requests."""
+    # When it ends, uvicorn raises the signal again for the handler that was there before.
     before = signal.signal(signal.SIGTERM, lambda number, frame: None)
     try:
         configured(app, limits).run(sockets=[bound])
