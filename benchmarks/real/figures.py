@@ -29,7 +29,7 @@ def models_by_band(run: Run, split: str, endings: Mapping[str, str]) -> Figure |
     """
     if not run.found(split, MAIN):
         return None
-    models = [*run.baselines(split), RANDOM, MAIN]
+    models = [one for one in (*run.baselines(split), RANDOM, MAIN) if run.found(split, one)]
     size = (2.3 * len(TITLES) + 1.5, (0.8 + 0.24 * len(models)) * len(endings))
     figure = Figure(figsize=size, layout="constrained")
     grid = figure.subplots(len(endings), len(TITLES), squeeze=False, sharex="col", sharey=True)
