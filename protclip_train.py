@@ -1,9 +1,9 @@
 """Pretrains ProtCLIP: `python train.py --config FILE --workdir DIR [--config.key=value …]`.
 
-The installed command is `protclip-train`, with the same arguments. Every host of a pod runs the
-same command. A stopped run resumes by itself from its last checkpoint. Exit codes: 0 done, also
-when stopped early; 1 failure; 2 a mistake in the command or its inputs; 75 stopped by a signal and
-saved: rerun the command.
+Example: `python train.py --config configs/quickstart.py --workdir DIR`. The installed command is
+`protclip-train`, with the same arguments. Every host of a pod runs the same command. A stopped run
+resumes by itself from its last checkpoint. Exit codes: 0 done, also when stopped early; 1 failure;
+2 a mistake in the command or its inputs; 75 stopped by a signal and saved: rerun the command.
 """
 
 import contextlib

@@ -389,7 +389,7 @@ def main(arguments: list[str] | None = None) -> None:
         refuse_unread(options, of_evaluations, owner="evaluations, not to --calibrate")
         if options.benchmarks != ALL:
             raise UserError(
-                "--benchmarks belongs to evaluations, not to --calibrate; leave it out."
+                "--benchmarks only applies to evaluations, not to --calibrate; remove it."
             )
         calibrate(options)
     elif options.labels:

@@ -143,8 +143,8 @@ def test_what_is_no_value_is_refused(override, told):
         ("x = (", "no Python program"),
         ("import nothing_of_this_name", "no Python program"),
         ("y = 1", "no function get_config"),
-        ("def get_config():\n    return {}", "no ConfigDict"),
-        ("def get_config():\n    return None", "no ConfigDict"),
+        ("def get_config():\n    return {}", "not return a ConfigDict"),
+        ("def get_config():\n    return None", "not return a ConfigDict"),
         ("def get_config():\n    raise ValueError('of mine')", "of mine"),
     ],
 )

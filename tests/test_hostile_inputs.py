@@ -215,7 +215,7 @@ def test_weights_to_start_from_are_read_alike(copied):
     }
     check_fit(copied, "text", config)
     edit_config(copied, lambda c: c["config"]["model"].update(text={"num_layers": 1}))
-    with pytest.raises(UserError, match=r"has no field model\.text\.hidden_size"):
+    with pytest.raises(UserError, match=r"lacks the field model\.text\.hidden_size"):
         check_fit(copied, "text", config)
 
 

@@ -313,7 +313,7 @@ def _trained(
             return float(np.mean([mean_reciprocal_rank(*one.filtered) for one in ranked]))
 
         trained = train_bridge(bridge, embedded, seen, score=score, options=options, seed=seed)
-        training[method] = _facts(trained) | {"triplets": len(fit)}
+        training[method] = _training_facts(trained) | {"triplets": len(fit)}
         for name, own in queries[TEST].items():
             ranks[name][method] = bridge_ranks(bridge, trained.params, embedded, own, shown)
     return training, ranks
@@ -379,7 +379,7 @@ def bridge_ranks(
     return join(ranks)
 
 
-def _facts(trained: Trained) -> dict:
+def _training_facts(trained: Trained) -> dict:
     named = trained._asdict()
     return {name: named[name] for name in ("step", "steps", "valid_score", "loss", "flops")}
 

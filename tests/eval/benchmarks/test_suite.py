@@ -323,7 +323,7 @@ def test_all_are_the_benchmarks_whose_data_are_there(data_dir):
     ("arguments", "told"),
     [
         (["--benchmarks", "ec"], "public data"),
-        (["--benchmarks", "ecc"], "no evaluation 'ecc'"),
+        (["--benchmarks", "ecc"], "unknown evaluation 'ecc'"),
         (
             ["--data_dir", "{public}", "--benchmarks", "ec", "--set", "probe.speed=3"],
             "probe.speed=3",

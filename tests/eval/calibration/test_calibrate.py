@@ -131,7 +131,7 @@ def test_what_cannot_be_calibrated_is_one_sentence(monkeypatch, dataset, workdir
     [
         (
             ["--max_existence", "2", "--random_weights"],
-            "--max_existence and --random_weights belong to evaluations, not to",
+            "--max_existence and --random_weights only apply to evaluations, not to",
         ),
         (
             ["--set", "probe.max_epochs=2"],
@@ -141,7 +141,7 @@ def test_what_cannot_be_calibrated_is_one_sentence(monkeypatch, dataset, workdir
             ["--benchmarks", "retrieval"],
             "--benchmarks only applies to evaluations, not to --calibrate",
         ),
-        (["--claims"], "--calibrate belongs to commands without --claims"),
+        (["--claims"], "--calibrate only applies to commands without --claims"),
     ],
 )
 def test_options_that_are_not_read_are_refused(
@@ -216,6 +216,6 @@ def test_a_taxon_is_left_out_of_the_fit(dataset):
     (first, *_), left_out = calibrate.check_tables(
         KnowsFamilies(dataset), dataset, of_taxa("validation"), of_taxa("test"), names="recommended"
     )
-    assert left_out["the table text/go"] == "0 questions of the 20 that it takes"
+    assert left_out["the table text/go"] == "0 questions, but at least 20 are needed"
     (name,) = [name for name in first.groups if name.startswith("taxon")]
     assert first.groups[name].questions <= 20 < first.whole.questions

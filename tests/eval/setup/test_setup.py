@@ -89,7 +89,7 @@ def test_each_step_that_was_stopped_goes_on(run, server, tmp_path, monkeypatch, 
     size = len(server.files[f"/{NAME}"])
     server.faults[f"/{NAME}"] = [dropped(size // 2)]
     assert run() == 2
-    assert "run the same line again" in capsys.readouterr().err
+    assert "rerun the command" in capsys.readouterr().err
     with monkeypatch.context() as patched:
         patched.setattr(steps, "build", stopped)
         assert run() == 130
@@ -159,7 +159,7 @@ def test_memory_that_is_too_small_is_told(run, monkeypatch, capsys):
     ("what", "told"),
     [
         ("trembl", "TrEMBL is too large to set up"),
-        ("uniref", "'uniref' is not swissprot, trembl or proteome:UP"),
+        ("uniref", "'uniref'; expected swissprot, trembl, or a proteome"),
     ],
 )
 def test_what_cannot_be_set_up_is_one_sentence(run, capsys, what, told):

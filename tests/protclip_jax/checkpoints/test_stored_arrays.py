@@ -84,8 +84,8 @@ METADATA = {
         rename(value_metadata={"value_type": "os.system", "skip_deserialize": False}),
         "Orbax finds no arrays",
     ),
-    "files instead of a database": (lambda m: m.update(use_ocdbt=False), "another layout"),
-    "an old format": (lambda m: m.update(use_zarr3=False), "another layout"),
+    "files instead of a database": (lambda m: m.update(use_ocdbt=False), "layout other than"),
+    "an old format": (lambda m: m.update(use_zarr3=False), "layout other than"),
     "no tree": (lambda m: m.pop("tree_metadata"), "does not list arrays"),
     "no arrays": (lambda m: m.update(tree_metadata={}), "Orbax finds no arrays"),
 }
@@ -119,7 +119,7 @@ ARRAYS = {
     "large pieces": (pieces(1 << 28), "is stored in pieces of (268435456,)"),
     "texts": (zarr(data_type="string"), "Orbax finds no arrays"),
     "codecs that do not exist": (zarr(codecs=[{"name": "pickle"}]), "Orbax finds no arrays"),
-    "no JSON": (lambda content: b"\x00\xff", "Orbax finds no arrays"),
+    "JSON": (lambda content: b"\x00\xff", "Orbax finds no arrays"),
 }
 
 
@@ -168,7 +168,7 @@ OTHER_FILES = {
     "params/_METADATA": (b"[" * 100_000, "nested too deeply"),
     "params/array_metadatas/process_0": (b'{"array_metadatas": [{}]}', "cannot be loaded"),
     "params/manifest.ocdbt": (b"\0" * 1000, "Error decoding manifest"),
-    "metrics.json": (b'{"mrr": ' + b"9" * 5000 + b"}", "no JSON"),
+    "metrics.json": (b'{"mrr": ' + b"9" * 5000 + b"}", "JSON"),
 }
 
 

@@ -158,7 +158,9 @@ def test_mistakes_are_named(family):
     convert, make, config = CASES[family]
     missing = make()
     del missing["encoder.layer.1.attention.self.key.bias"]
-    with pytest.raises(UserError, match=r"no tensor encoder\.layer\.1\.attention\.self\.key\.bias"):
+    with pytest.raises(
+        UserError, match=r"lacks the tensor encoder\.layer\.1\.attention\.self\.key\.bias"
+    ):
         convert(missing, config)
     with pytest.raises(
         UserError, match=r"1 tensor .* such as encoder\.layer\.2\.output\.dense\.bias"
@@ -182,7 +184,7 @@ def test_names_in_errors_are_those_of_the_file(family):
     del prefixed[f"{prefix}embeddings.word_embeddings.weight"]
     with pytest.raises(
         UserError,
-        match=rf"no tensor {prefix}embeddings\.word_embeddings\.weight, needed for token_embedding",
+        match=rf"lacks the tensor {prefix}embeddings\.word_embeddings\.weight, needed for token_embedding",
     ):
         convert(prefixed, config)
 

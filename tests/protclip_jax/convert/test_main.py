@@ -150,7 +150,7 @@ MISTAKES = {
         ["--protein", "damaged"],
         "model.safetensors cannot be read as safetensors",
     ),
-    "no vocabulary": (["--text", "without_vocabulary"], "not a text vocabulary"),
+    "no vocabulary": (["--text", "without_vocabulary"], "no text vocabulary at"),
     "heads that are none": (
         ["--protein", "esm2", "--text", "bert", "--heads", "bert/model.safetensors"],
         "The heads lack the matrix proto_bank.prototype.weight",

@@ -174,7 +174,7 @@ def test_unused_names_change_no_token(imported, peer_release):
 
 QUERY = "protein_model.encoder.layer.0.attention.self.query.weight"
 WRONG_WEIGHTS = {
-    "missing": (lambda tensors: tensors.pop(QUERY), f"no tensor {QUERY}"),
+    "missing": (lambda tensors: tensors.pop(QUERY), f"lacks the tensor {QUERY}"),
     "extra": (
         lambda tensors: tensors.update({"text_model.adapter": np.zeros(1)}),
         r"such as text_model\.adapter",
@@ -208,10 +208,13 @@ def test_scales_above_100_are_read_as_100(peer_weights, imported):
 
 
 WRONG_HEADS = {
-    "missing": (lambda tensors: tensors.pop("decoder.key.bias"), "no tensor decoder.key.bias"),
+    "missing": (
+        lambda tensors: tensors.pop("decoder.key.bias"),
+        "lacks the tensor decoder.key.bias",
+    ),
     "missing scale": (
         lambda tensors: tensors.pop("local_logit_scale"),
-        "no tensor local_logit_scale",
+        "lacks the tensor local_logit_scale",
     ),
     "extra": (
         lambda tensors: tensors.update({"fusion.weight": np.zeros(1)}),
@@ -244,7 +247,7 @@ def test_wrong_heads_are_named(imported, peer_weights, kind):
 
 
 WRONG_CONFIGS = {
-    "no tower": (lambda config: config.pop("text_model_config"), "has no text_model_config"),
+    "no tower": (lambda config: config.pop("text_model_config"), "lacks text_model_config"),
     "other tower": (
         lambda config: config["protein_model_config"].update(model_type="t5"),
         "protein_model_config .*model_type",

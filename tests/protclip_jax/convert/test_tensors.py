@@ -68,7 +68,7 @@ DAMAGED = {
     "short": b"\x05\0\0",
     "huge header": file_of({}, length=1 << 62),
     "header beyond the end": file_of({"a": entry([1], 0, 4)}, length=1000),
-    "no JSON": file_of(b"{'a': 1}"),
+    "not valid JSON": file_of(b"{'a': 1}"),
     "no object": file_of(b"[1, 2]"),
     "not UTF-8": file_of(b'{"\xff": 1}'),
     "too deep": file_of(b"[" * 200_000),
@@ -259,8 +259,8 @@ def test_json_files(tmp_path):
     with pytest.raises(UserError, match="is missing"):
         read_json(path)
     for content, message in (
-        (b"", "no JSON"),
-        (b"3", "no JSON object"),
+        (b"", "not valid JSON"),
+        (b"3", "not valid JSON object"),
         (b'{"a": {"b": 1, "b": 2}}', "'b' occurs twice"),
     ):
         path.write_bytes(content)

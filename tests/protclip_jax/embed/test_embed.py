@@ -197,7 +197,7 @@ def test_stdin_is_copied_and_read_twice(tmp_path, fasta):
         (["--output", "o.txt"], "must be named *.h5, *.hdf5, *.parquet"),
         (["--input", "none.fasta"], "none.fasta cannot be read"),
         (["--input", "x.xlsx"], "unknown format"),
-        (["--modality", "text"], "FASTA holds proteins"),
+        (["--modality", "text"], "FASTA contains proteins"),
         (["--column", "a"], "apply to tables"),
         (["--format", "csv"], "has no column sequence"),
         (["--batch_tokens", 0], "--batch_tokens=0"),

@@ -394,7 +394,7 @@ def test_an_approximate_index_of_another_width_is_refused(approximate, tmp_path)
         ({"input": "absent.fasta"}, "cannot be read"),
         ({"input": "x.xyz"}, "no known format"),
         ({"input": "x.fasta", "splits": ["test"]}, "--splits belongs to a ProtAnno folder"),
-        ({"input": "x.fasta", "columns": ["a"]}, "--columns belongs to --labels"),
+        ({"input": "x.fasta", "columns": ["a"]}, "--columns only applies to --labels"),
         ({"input": "x.fasta", "column": "a"}, "apply to tables"),
         ({"input": "x.h5.gz"}, "no known format"),
         ({"labels": "x.tsv", "splits": ["test"]}, "--splits only applies to --input"),

@@ -402,7 +402,7 @@ def test_a_path_may_go_up_and_through_links(saved, tmp_path, monkeypatch):
 
 
 def test_what_cannot_be_loaded_is_named(saved, tmp_path):
-    with pytest.raises(UserError, match="no config.json"):
+    with pytest.raises(UserError, match="lacks config.json"):
         ProtCLIP.load(tmp_path)
     (tmp_path / "config.json").write_text("{")
     with pytest.raises(UserError, match="damaged"):

@@ -104,8 +104,8 @@ def test_the_proteins_found_are_written_once_as_fasta(indexed, folder, tmp_path)
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["--text", "abc", "--hits", "HITS"], "--hits belongs to --input"),
-        (["--input", "q.txt", "--hits", "HITS"], "--hits belongs to proteins"),
+        (["--text", "abc", "--hits", "HITS"], "--hits only applies to --input"),
+        (["--input", "q.txt", "--hits", "HITS"], "--hits only applies to proteins"),
         (["--text", "abc", "--output", "o.xlsx"], "must be named *.tsv, *.csv, *.json, *.fasta"),
     ],
 )
@@ -121,6 +121,6 @@ def test_hits_and_fasta_need_an_index(indexed, folder, tmp_path, capsys):
     given = ["--checkpoint", indexed.checkpoint, "--labels", folder / "l.tsv"]
     given += ["--input", folder / "q.fasta"]
     assert search.main(list(map(str, [*given, "--hits", folder / "hits.m8"]))) == 2
-    assert "--hits belongs to --index" in searching.told(capsys)
+    assert "--hits only applies to --index" in searching.told(capsys)
     assert search.main(list(map(str, [*given, "--output", tmp_path / "o.fasta"]))) == 2
     assert "takes proteins, and --labels finds none" in searching.told(capsys)

@@ -241,7 +241,7 @@ def test_an_index_of_another_checkpoint_is_refused(folder, tmp_path, monkeypatch
         ),
         (
             ["--index", "i", "--sequence", "MK", "--format", "csv", "--modality", "text"],
-            "--format and --modality belong to --input",
+            "--format and --modality only apply to --input",
         ),
         (
             ["--index", "i", "--sequence", "MK", "--verbatim"],

@@ -167,8 +167,9 @@ def test_more_connections_than_descriptors_cost_the_server_a_line_and_no_visitor
             for number in range(400):
                 stack.enter_context(connected(address, request if number % 2 else b""))
             time.sleep(1.5)
-        with connected(address, b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n") as client:
-            assert b"loading" in client.recv(1000)
+        asked = b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+        with connected(address, asked) as client, client.makefile("rb") as answer:
+            assert b"loading" in answer.read()
         _, log = process.communicate("\n", timeout=30)
     assert process.returncode == 0
     assert len(log.splitlines()) <= 3, log[:2000]
