@@ -260,7 +260,7 @@ def test_json_files(tmp_path):
         read_json(path)
     for content, message in (
         (b"", "not valid JSON"),
-        (b"3", "not valid JSON object"),
+        (b"3", "not a JSON object"),
         (b'{"a": {"b": 1, "b": 2}}', "'b' occurs twice"),
     ):
         path.write_bytes(content)
@@ -268,5 +268,5 @@ def test_json_files(tmp_path):
             read_json(path)
     with open(path, "wb") as file:
         file.truncate(1 << 30)
-    with pytest.raises(UserError, match="1073741824 bytes, too many"):
+    with pytest.raises(UserError, match="1073741824 bytes, more than"):
         read_json(path)
