@@ -25,7 +25,7 @@ from data_pipelines.common.errors import command
 from data_pipelines.common.progress import tell
 from data_pipelines.protanno.clusters import TEST, VALIDATION
 from data_pipelines.protanno.dataset import open_dataset
-from eval.__main__ import hit_files
+from eval.pretraining.hit_files import hit_files
 
 
 def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:

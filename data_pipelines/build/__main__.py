@@ -12,7 +12,6 @@ record has: accession, source, and those of the record. `excluded.tsv` has recor
 benchmark files that contain their sequence.
 """
 
-import argparse
 import contextlib
 import dataclasses
 import gzip
@@ -28,11 +27,12 @@ from typing import Protocol
 
 from data_pipelines.build import counts, minhash, nearest_training, steps, work_folder
 from data_pipelines.build.cluster_files import NO_CLUSTERS, ClusterUnits, read_clusters
+from data_pipelines.build.command_line import MINHASH, NONE, make_parser
 from data_pipelines.build.entry_fields import read_cluster_field, read_marked
 from data_pipelines.build.exclude import read_excluded
 from data_pipelines.build.group import Grouping
 from data_pipelines.build.local import local_runner
-from data_pipelines.build.question_file import COLUMNS, read_questions
+from data_pipelines.build.question_file import read_questions
 from data_pipelines.build.work_folder import WorkFolder
 from data_pipelines.common.errors import UserError, command
 from data_pipelines.common.hashing import file_sha256
@@ -42,14 +42,11 @@ from data_pipelines.inputs.plausibility import commonest_of_most
 from data_pipelines.protanno import dataset as protanno
 from data_pipelines.protanno.clusters import HELD_OUT, split_name
 from data_pipelines.protanno.questions import SAID_FILE, save_questions
-from data_pipelines.readers.source_formats import DESCRIPTION
 from data_pipelines.readers.uniprot.lab_jsonl import ignored_field
 from data_pipelines.report.page import write_report
 
 SMALL_BYTES = 16 << 20
 """Inputs smaller than this in total are read in one process by default; more take longer."""
-
-MINHASH, NONE = "minhash", "none"
 
 RANDOM_TEST_FRACTION = 0.02
 """Default share of training records to hold out at random.
@@ -388,7 +385,7 @@ def usable_cores(inputs: Sequence[Path]) -> int:
 @command
 def main(arguments: Sequence[str] | None = None) -> None:
     """Builds a dataset and prints its counts."""
-    args = vars(_parser().parse_args(arguments))
+    args = vars(make_parser().parse_args(arguments))
     output, runner, beam_options, workers = (
         args.pop(name) for name in ("output", "runner", "beam_options", "workers")
     )
@@ -419,121 +416,6 @@ def _runner(
     from data_pipelines.build.beam import beam_runner
 
     return beam_runner(beam_options, shared=directory)
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m data_pipelines.build",
-        epilog="Example: "
-        "python -m data_pipelines.build --input uniprot_sprot.dat.gz --output swissprot",
-        description=__doc__.partition("\n\n")[0],
-    )
-    add = parser.add_argument
-    add(
-        "--input",
-        type=Path,
-        nargs="+",
-        required=True,
-        help=f"source files, plain or .gz: {DESCRIPTION}",
-    )
-    add("--output", type=Path, required=True, help="folder for the dataset, new or empty")
-    add(
-        "--clusters",
-        type=Path,
-        help="file of similarity clusters, which are held out whole: TSV of cluster id and "
-        "accession, or CD-HIT's .clstr",
-    )
-    add(
-        "--cluster_field",
-        metavar="FIELD",
-        help="read similarity clusters from this field of a lab's JSON lines",
-    )
-    add(
-        "--cluster",
-        choices=(NONE, MINHASH),
-        default=NONE,
-        help="how to find similarity clusters: k-mer MinHash or not at all (default: %(default)s)",
-    )
-    add(
-        "--exclude_fasta",
-        type=Path,
-        nargs="+",
-        default=[],
-        metavar="FASTA",
-        help="leave out all sequences in these files",
-    )
-    add(
-        "--exclude_entries",
-        nargs="+",
-        default=[],
-        metavar="FIELD[=VALUE]",
-        help="leave out a lab's JSON entries whose field is true, or equals or contains the value",
-    )
-    share = {"type": float, "metavar": "F"}
-    add(
-        "--validation_fraction",
-        default=0.05,
-        **share,
-        help="share of the clusters (default: %(default)s)",
-    )
-    add(
-        "--test_fraction",
-        default=0.05,
-        **share,
-        help="share of the clusters (default: %(default)s)",
-    )
-    add(
-        "--random_test_fraction",
-        **share,
-        help="share of the training records to hold out at random "
-        "(default: 0.02 with clusters, else 0)",
-    )
-    add(
-        "--identities",
-        type=Path,
-        metavar="FILE",
-        help="search hits of held-out against training proteins, or another dataset's "
-        "nearest.tsv.gz; see docs/data.md",
-    )
-    add(
-        "--max_rejected_fraction",
-        default=1.0,
-        **share,
-        help="fail if a larger share of entries is rejected (default: %(default)s, never)",
-    )
-    add(
-        "--questions",
-        type=Path,
-        help=f"a TSV of questions about single properties, with the columns {', '.join(COLUMNS)}",
-    )
-    add(
-        "--accept_doubtful",
-        action="store_true",
-        help="build even if most sequences look like nucleotides",
-    )
-    add(
-        "--skip_overlap",
-        action="store_true",
-        help="skip the search for relatives of held-out records in training",
-    )
-    add(
-        "--workers",
-        type=int,
-        help="processes of the local runner (default: one per core, a single one for small inputs)",
-    )
-    add(
-        "--runner",
-        choices=("local", "beam"),
-        default="local",
-        help="how to run; beam needs the apache-beam package (default: %(default)s)",
-    )
-    add(
-        "--beam_options",
-        default="",
-        help="options for Beam in one string: "
-        "--beam_options='--runner=FlinkRunner --parallelism=64'",
-    )
-    return parser
 
 
 if __name__ == "__main__":

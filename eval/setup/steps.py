@@ -15,6 +15,7 @@ from data_pipelines.download.sources import Connection, fetch, file_name
 from data_pipelines.protanno.dataset import STATISTICS
 from eval import __main__ as evaluation
 from eval.calibration.calibrate import TooFewQuestions
+from eval.command_line import parse_arguments
 from eval.setup.plan_file import read_plan, write_plan
 from protclip_jax.index import __main__ as indexing
 from protclip_jax.retrieval.calibration import FILE, read_calibration
@@ -115,7 +116,7 @@ def calibrate(setup: Setup) -> None:
     line = ["--checkpoint", str(setup.model), "--calibrate", "--data_dir", str(setup.dataset)]
     line += ["--output", str(setup.report), *_step(setup)]
     try:
-        evaluation.calibrate(evaluation.parse_arguments(line))
+        evaluation.calibrate(parse_arguments(line))
     except TooFewQuestions as error:
         tell(f"not calibrated: {error} The index gets shuffled proteins, for q-values.")
         write_plan(setup.output, read_plan(setup.output) | {"not_calibrated": str(error)})
