@@ -9,29 +9,15 @@ from data_pipelines.common.errors import UserError
 from protclip_jax.convert.hf_config import bert_config, bert_fields, esm2_config, esm2_fields
 from protclip_jax.models.bert import BertConfig
 from protclip_jax.models.esm2 import ESM2Config
+from tests.support import hf_weights
 
-SIZES = {
-    "num_hidden_layers": 2,
-    "hidden_size": 8,
-    "num_attention_heads": 2,
-    "intermediate_size": 20,
-}
-ESM2 = {
-    **SIZES,
-    "model_type": "esm",
-    "vocab_size": 33,
-    "position_embedding_type": "rotary",
-    "layer_norm_eps": 1e-5,
-}
-ESM2 |= {
+ESM2 = hf_weights.ESM2 | {
     "token_dropout": True,
     "emb_layer_norm_before": False,
     "hidden_dropout_prob": 0.0,
     "unknown_field": [1],
 }
-BERT = {
-    **SIZES,
-    "model_type": "bert",
+BERT = hf_weights.BERT | {
     "vocab_size": 50,
     "max_position_embeddings": 64,
     "hidden_act": "gelu",
