@@ -70,10 +70,8 @@ def calibrate_checkpoint(
     if label_files:
         provenance["labels"] = {path.name: file_sha256(path) for path in label_files}
     refuse_other_report(output, provenance)
-    fitted, checked = (
-        fixed_pool(dataset.splits, split=name, size=pool, text_key=dataset.text_key).records
-        for name in (VALIDATION, split)
-    )
+    fitted = _held_out(dataset, VALIDATION, pool)
+    checked = _held_out(dataset, split, pool)
     libraries = read_libraries(model, label_files)
     checked_tables, left_out = check_tables(
         model, dataset, fitted, checked, names=names, libraries=libraries
@@ -97,6 +95,18 @@ def calibrate_checkpoint(
     )
     atomic_write(checkpoint / FILE, to_text(calibration, {"provenance": provenance}).encode())
     tell(f"wrote {checkpoint / FILE} and {output / 'report.md'}")
+
+
+def _held_out(dataset: ProtAnno, split: str, pool: int) -> list[Record]:
+    """The records of a split that ask, at most `pool`.
+
+    Raises:
+      TooFewQuestions: the split is missing or has fewer than two distinct texts.
+    """
+    try:
+        return fixed_pool(dataset.splits, split=split, size=pool, text_key=dataset.text_key).records
+    except UserError as error:
+        raise TooFewQuestions(str(error)) from error
 
 
 def refuse_calibrated(checkpoint: pathlib.Path, *, split: str) -> None:

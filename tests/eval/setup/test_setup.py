@@ -19,7 +19,8 @@ from protclip_jax.index import __main__ as indexing
 from protclip_jax.retrieval import SearchEngine
 from protclip_jax.retrieval.index_folder import open_index
 from tests.support import searching
-from tests.support.file_server import dropped
+from tests.support.file_server import dropped, status
+from tests.support.proteome_service import UPID, ProteomeService
 
 ENTRIES = 120
 NAME = "uniprot_sprot.dat.gz"
@@ -114,6 +115,35 @@ def test_each_step_that_was_stopped_goes_on(run, server, tmp_path, monkeypatch, 
     assert told.count("done already.") == 3, "also the calibration, for which there is too little"
     assert before.items() <= kept[0].items()
     assert open_index(tmp_path / "out/index").decoys is not None
+
+
+def test_a_proteome_is_set_up_page_by_page(run, server, sample_dataset, tmp_path, monkeypatch):
+    text = gzip.decompress((sample_dataset / "sample.dat.gz").read_bytes()).decode()
+    entries = [f"{entry}//\n" for entry in text.split("//\n")[:60]]
+    service = ProteomeService(server, monkeypatch, entries, page=25)
+    service.faults = {50: [lambda handler, body, headers: status(503)(handler, body)]}
+    what = f"proteome:{UPID}"
+    assert run(what=what) == 2
+    assert service.cursors() == ["", "25", "50"]
+
+    server.seen.clear()
+    assert run(what=what) == 0
+    assert service.cursors() == ["50"], "finished pages are not downloaded again"
+    index = open_index(tmp_path / "out" / "index")
+    records = json.loads((tmp_path / "out/protanno/statistics.json").read_text())["records"]
+    assert len(index) == records > 50
+    assert index.decoys is not None, "too few proteins for a calibration"
+
+    server.seen.clear()
+    assert run(what=what) == 0
+    assert server.seen == []
+
+
+def test_a_proteome_too_small_to_hold_any_out_is_set_up(run, server, sample_dataset, monkeypatch):
+    text = gzip.decompress((sample_dataset / "sample.dat.gz").read_bytes()).decode()
+    entries = [f"{entry}//\n" for entry in text.split("//\n")[:4]]
+    ProteomeService(server, monkeypatch, entries)
+    assert run(what=f"proteome:{UPID}") == 0
 
 
 def written(folder):
