@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from benchmarks.evidence import __main__ as command
-from benchmarks.evidence import plan, results, runs
+from benchmarks.evidence import figures, plan, results, runs
 from benchmarks.evidence.intervals import (
     Estimate,
     cluster_draws,
@@ -136,6 +136,27 @@ def test_places_stand_beside_their_controls(tmp_path):
     table = results.places_table(tmp_path, "demo", plan.STUDIES["demo"])
     assert "| ours | function | 2 | 0.800 [0.700, 0.900] |  | -0.200 [-0.300, -0.100] |  |" in table
     assert "| ours | location | 2 |  |  |  |  |" in table
+
+
+def test_the_learning_curve_has_every_run_and_its_controls(tmp_path):
+    by_model = {("demo", "ours"): 0.5, ("demo", "linear"): 0.6, ("demo", "judge"): 0.7}
+    for steps in plan.CURVE_STEPS:
+        by_model["demo_steps", f"ours_{steps}"] = steps / 10_000
+    for (study, model), value in by_model.items():
+        assert figures.steps_curve(tmp_path) is None, "not every run is measured"
+        for seed in plan.CURVE_SEEDS:
+            found = measured(value)
+            if model != "judge":
+                found["map"] = Measured(value, np.full(200, value))
+            runs.keep(runs.kept(tmp_path, study, seed, model), found)
+    mrr, questions = figures.steps_curve(tmp_path).axes
+    lines = {line.get_label(): line for line in mrr.get_lines()}
+    network = lines["network, a line per seed"]
+    assert list(network.get_xdata()) == [450, 900, 1800, 3600]
+    assert list(network.get_ydata()) == [0.045, 0.5, 0.18, 0.36]
+    assert list(lines["linear model"].get_ydata()) == pytest.approx([0.6, 0.6])
+    assert list(lines["judge (ceiling)"].get_ydata()) == pytest.approx([0.7, 0.7])
+    assert len(questions.get_lines()) == len(plan.CURVE_SEEDS) + 1
 
 
 def test_the_plan_names_models_that_are_trained():

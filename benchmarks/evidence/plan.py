@@ -57,6 +57,17 @@ class Study:
 
 
 RECIPES = {"ours": Arm("configs/quickstart.py"), "paper": Arm("configs/quickstart_paper.py")}
+
+
+def of_length(steps: int) -> Arm:
+    """Our recipe with another number of steps, and as many evaluations."""
+    every = steps // 5
+    return Arm(
+        "configs/quickstart.py",
+        {"total_steps": steps, "eval_every": every, "checkpoint_every": every},
+    )
+
+
 WHOLE, SOME = {"tokenizer.property_subset": 0.0}, {"tokenizer.property_subset": 0.5}
 UNIFORM = {
     "sampling.alpha": 0.0,
@@ -81,10 +92,16 @@ SAMPLING = {
     "default": {},
 }
 SAMPLING_BUDGET = Budget(steps=1000, batch=512)
+CURVE_STEPS = (450, 1800, 3600)
+"""Steps of longer and shorter runs of our recipe; `demo` has the one in between."""
+CURVE_SEEDS = (11, 12)
 NETWORK_SAMPLING = ("uniform", "paper", "default")
 
 STUDIES = {
     "demo": Study("demo", 8000, RECIPES, {"linear": SOME, "linear_whole": WHOLE}),
+    "demo_steps": Study(
+        "demo", 8000, {f"ours_{steps}": of_length(steps) for steps in CURVE_STEPS}, {}, CURVE_SEEDS
+    ),
     "ordered": Study("ordered", 8000, RECIPES, {"linear": SOME, "linear_whole": WHOLE}),
     "sampling": Study(
         "uniprot",

@@ -4,12 +4,14 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+from benchmarks.evidence.figures import steps_curve
 from benchmarks.evidence.intervals import Estimate, estimate, verdict
 from benchmarks.evidence.measure import Measured
 from benchmarks.evidence.plan import PRIMARY, STUDIES, Endpoint, Study
-from benchmarks.evidence.runs import JUDGE, kept, read_kept
+from benchmarks.evidence.runs import JUDGE, load
 from benchmarks.evidence.verdict_table import verdict_table
 from data_pipelines.common.atomic_write import atomic_write
+from data_pipelines.common.figure_style import DPI
 from data_pipelines.common.markdown import interval, number, table
 from eval.metrics.comparison import holm
 from eval.pretraining.segment_localisation import LOCALISED
@@ -17,12 +19,6 @@ from eval.pretraining.segment_localisation import LOCALISED
 CLAIMS = {name: endpoint.claim for name, endpoint in PRIMARY.items()}
 Found = Mapping[int, Mapping[str, Measured]]
 """The measurements of a model, by seed."""
-
-
-def load(results: Path, study: str, model: str) -> dict[int, dict[str, Measured]]:
-    """Loads the measurements of a model for all measured seeds."""
-    paths = {seed: kept(results, study, seed, model) for seed in STUDIES[study].seeds}
-    return {seed: read_kept(path) for seed, path in paths.items() if path.exists()}
 
 
 def compared(first: Found, second: Found | None, quantity: str) -> Estimate | None:
@@ -91,6 +87,7 @@ def study_table(results: Path, name: str, study: Study, quantities: tuple[str, .
 
 QUANTITIES = {
     "demo": ("mrr", "map", "map_activity", "map_ligand", "map_location", "map_superfamily", "swap"),
+    "demo_steps": ("mrr", "map"),
     "ordered": (
         "mrr",
         "map",
@@ -142,7 +139,7 @@ def control_line(results: Path) -> str:
 
 
 def write(results: Path, output: Path) -> str:
-    """Writes `evidence.json` and `evidence.md` into a folder; returns the page."""
+    """Writes `evidence.json`, `evidence.md` and the learning curve; returns the page."""
     rows = verdicts(results)
     parts = ["## Primary endpoints", verdict_table(CLAIMS, rows, "seeds")]
     for name, study in STUDIES.items():
@@ -153,4 +150,6 @@ def write(results: Path, output: Path) -> str:
     output.mkdir(parents=True, exist_ok=True)
     atomic_write(output / "evidence.json", json.dumps(rows, indent=1) + "\n")
     atomic_write(output / "evidence.md", page)
+    if curve := steps_curve(results):
+        curve.savefig(output / "demo_steps.png", dpi=DPI)
     return page

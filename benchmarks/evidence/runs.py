@@ -11,7 +11,7 @@ import numpy as np
 
 import protclip_train as train
 from benchmarks.evidence.measure import Bench, Measured, read_clusters
-from benchmarks.evidence.plan import RECORDS, Study
+from benchmarks.evidence.plan import RECORDS, STUDIES, Study
 from data_pipelines import vocabulary
 from data_pipelines.build import __main__ as build
 from data_pipelines.common.atomic_write import atomic_write
@@ -156,3 +156,9 @@ def read_kept(path: Path) -> dict[str, Measured]:
         name: Measured(found["value"], np.array(found["replicates"]))
         for name, found in numbers.items()
     }
+
+
+def load(results: Path, study: str, model: str) -> dict[int, dict[str, Measured]]:
+    """Loads the measurements of a model for all measured seeds."""
+    paths = {seed: kept(results, study, seed, model) for seed in STUDIES[study].seeds}
+    return {seed: read_kept(path) for seed, path in paths.items() if path.exists()}
