@@ -17,6 +17,7 @@ from benchmarks.evidence.intervals import (
 )
 from benchmarks.evidence.measure import Measured
 from benchmarks.evidence.plan import Arm, Study
+from benchmarks.real.intervals import over_clusters
 from eval.pretraining import trained_baselines
 
 
@@ -55,6 +56,17 @@ def test_intervals_cover_at_about_their_level():
         low, high = estimate(points, replicates).interval
         covered += low <= 0 <= high
     assert 0.87 * 120 <= covered <= 120
+
+
+def test_intervals_surround_the_value_where_replicates_are_shifted():
+    rng = np.random.default_rng(0)
+    replicates = [0.3 + rng.normal(0, 0.1, 200), 0.6 + rng.normal(0, 0.1, 200)]
+    shifted = [each + 0.4 for each in replicates]
+    found, expected = (estimate((0.3, 0.6), each) for each in (shifted, replicates))
+    np.testing.assert_allclose(found.interval, expected.interval, atol=1e-12)
+    assert found.interval[0] < found.mean < found.interval[1]
+    low, high = over_clusters(0.3, shifted[0]).interval
+    assert (low + high) / 2 == pytest.approx(0.3, abs=0.02)
 
 
 def test_p_is_small_where_the_interval_is_far_from_zero_and_never_zero():

@@ -163,9 +163,9 @@ def test_the_best_baseline_is_chosen_on_validation(tmp_path):
 
 
 def test_p_is_no_smaller_than_the_replicates_can_tell():
-    found = over_clusters(0.1, np.linspace(-0.01, 0.19, 21))
-    # By hand: 2 of 21 are at most zero.
-    assert found.p == pytest.approx(2 * (2 + 1) / 22)
+    found = over_clusters(0.09, np.linspace(-0.015, 0.195, 22))
+    # By hand: 2 of 22 are at most zero.
+    assert found.p == pytest.approx(2 * (2 + 1) / 23)
     assert over_clusters(0.1, np.full(99, 0.1)).p == pytest.approx(2 / 100)
 
 

@@ -75,6 +75,15 @@ def replicate_map(
     return found
 
 
+def centred(value: float, replicates: Float[np.ndarray, " B"]) -> Float[np.ndarray, " B"]:
+    """Shifts replicates so that their mean is the measured value; NaN stays NaN.
+
+    Replicates of MAP lie above the value by themselves: a protein that is drawn twice ranks beside
+    itself. Their spread is what an interval needs, not their place.
+    """
+    return replicates - (np.nanmean(replicates) - value)
+
+
 def estimate(
     points: Sequence[float], replicates: Sequence[Float[np.ndarray, " B"]], *, seed: int = 0
 ) -> Estimate:
@@ -82,11 +91,12 @@ def estimate(
 
     Args:
       points: the measured value of each seed.
-      replicates: the replicates of each seed, with its clusters resampled.
+      replicates: the replicates of each seed, with its clusters resampled; they are centred.
       seed: random seed of the draws.
     """
     rng = np.random.default_rng(seed)
-    table = np.stack(list(replicates))
+    pairs = zip(points, replicates, strict=True)
+    table = np.stack([centred(value, of_seed) for value, of_seed in pairs])
     seeds = rng.integers(len(table), size=(DRAWS, len(table)))
     which = rng.integers(table.shape[1], size=seeds.shape)
     means = np.nanmean(table[seeds, which], axis=1)
