@@ -43,8 +43,8 @@ Mean average precision over the questions of a kind, each a phrase such as “{e
 the proteins of the pool by cosine: {pool} records of the split `{split}`. Questions are {source};
 questions that fewer than {minimum} proteins of the pool answer, or more than half, are left out, as
 are proteins for which the kind is unknown. *Prevalence*: the mean share of proteins that answer.
-*Chance*: the mean average precision of a random order. *Right of ten*: how many of the ten proteins
-that ProtCLIP ranks highest answer, on average. In brackets: 95 % bootstrap intervals over
+*Chance*: the mean average precision of a random order. *Correct in top ten*: how many of the ten
+proteins that ProtCLIP ranks highest answer, on average. In brackets: 95 % bootstrap intervals over
 questions.{transfers}{nearness}"""
 TRANSFERS = """
 
@@ -303,7 +303,7 @@ class SingleProperty(Evaluation):
             "ProtCLIP",
             "linear model",
             "Δ",
-            "right of ten",
+            "correct in top ten",
         ]
         return SECTION.format(
             table=table(header, rows),
