@@ -85,13 +85,11 @@ def from_hits(path: Path, splits: Splits, queries: Collection[str]) -> Neighbour
 
 def by_kmers(references: Sequence[Record], queries: Sequence[Record]) -> Neighbours:
     """The references of the greatest tf-idf cosine of 3-mers."""
-    table, asked = tf_idf(
-        [kmer_ids(record.sequence) for record in references],
-        [kmer_ids(record.sequence) for record in queries],
-        size=len(AMINO_ACIDS) ** 3,
-    )
+    of_references = [kmer_ids(record.sequence) for record in references]
+    of_queries = [kmer_ids(record.sequence) for record in queries]
+    table, rows = tf_idf(of_references, of_queries, size=len(AMINO_ACIDS) ** 3)
     similarities = (
-        (asked[start : start + QUERIES_AT_ONCE] @ table.T).toarray()
+        (rows[start : start + QUERIES_AT_ONCE] @ table.T).toarray()
         for start in range(0, len(queries), QUERIES_AT_ONCE)
     )
     return _nearest(references, queries, (row for part in similarities for row in part))

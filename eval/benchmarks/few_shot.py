@@ -55,7 +55,8 @@ def run(task: Task, features: Features, config: ConfigDict) -> dict:
         )
     prepared = prepare_splits(task, **config.splits.to_dict())
     train, test = prepared.splits["train"], prepared.splits["test"]
-    labels, truth = (np.array([sample.target for sample in samples]) for samples in (train, test))
+    labels = np.array([sample.target for sample in train])
+    truth = np.array([sample.target for sample in test])
     counts = np.bincount(labels, minlength=len(task.classes))
     if (counts > 0).sum() < 2:
         raise UserError(
@@ -68,11 +69,10 @@ def run(task: Task, features: Features, config: ConfigDict) -> dict:
     }
     result |= prepared.facts | {"smallest_class": int(counts[counts > 0].min())}
     for name, of_sequences in {"accuracy": features, "composition": composition}.items():
-        known, asked = (
-            of_sequences([sample.sequence for sample in samples]) for samples in (train, test)
-        )
+        known = of_sequences([sample.sequence for sample in train])
+        tested = of_sequences([sample.sequence for sample in test])
         result[name] = {
-            str(k): _scores(known, labels, asked, truth, shots=k, draws=config.draws)
+            str(k): _scores(known, labels, tested, truth, shots=k, draws=config.draws)
             for k in config.shots
         }
     return result

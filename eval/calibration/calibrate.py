@@ -211,11 +211,12 @@ def left_out_taxon(
 
 def as_json(checked: Sequence[Checked]) -> dict:
     """The table and its check, by question and trait."""
-    return {
-        f"{one.table.question}/{one.table.trait}": {
+    found = {}
+    for one in checked:
+        groups = {name: group._asdict() for name, group in one.groups.items()}
+        found[f"{one.table.question}/{one.table.trait}"] = {
             "table": one.table._asdict(),
             "checked": one.whole and one.whole._asdict(),
-            "groups": {name: found._asdict() for name, found in one.groups.items()},
+            "groups": groups,
         }
-        for one in checked
-    }
+    return found

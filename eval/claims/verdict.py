@@ -79,7 +79,7 @@ def judge(claim: Claim, results: Mapping[str, Mapping], lacking: Mapping[str, st
 def _improvement(rows: Sequence[Row], value) -> float | None:
     """The mean of value / baseline − 1, None where a value or a baseline is unknown."""
     values = [value(row) for row in rows]
-    if any(one is None for one in values) or any(row.baseline is None for row in rows):
+    if None in values or any(row.baseline is None for row in rows):
         return None
     return float(
         np.mean([one / row.baseline.value - 1 for one, row in zip(values, rows, strict=True)])

@@ -185,16 +185,11 @@ class SingleProperty(Evaluation):
     def asked(self, model: Encoder) -> list[Asked]:
         """The questions of each kind with the model's scores."""
         scores = self.scores(model)
-        return [
-            Asked(
-                name,
-                kind.texts,
-                [self._records[place] for place in kind.known],
-                kind.answered,
-                scores[name],
-            )
-            for name, kind in self.kinds.items()
-        ]
+        found = []
+        for name, kind in self.kinds.items():
+            records = [self._records[place] for place in kind.known]
+            found.append(Asked(name, kind.texts, records, kind.answered, scores[name]))
+        return found
 
     def transfers(self, model: Encoder, baselines: TrainedBaselines) -> dict[str, TransferAnswers]:
         """Annotation transfers by name.

@@ -66,9 +66,7 @@ def transfer_answers(
     Args:
       said: what training records answer, by kind and text.
     """
-    pools = Pools(
-        *([record for asked in split for record in asked.records] for split in (validation, test))
-    )
+    pools = Pools(_records(validation), _records(test))
     sources = neighbour_sources(baselines, pools)
     lent = [
         one.record
@@ -109,16 +107,25 @@ def transfer_answers(
     return results
 
 
+def _records(split: Sequence[Asked]) -> list[Record]:
+    return [record for asked in split for record in asked.records]
+
+
+def _mixed(share: float, split: Sequence[Asked], homology: Scored) -> Scored:
+    """The model's scores with weight `share`, and homology's with the rest."""
+    return [
+        share * by_question(asked.model) + (1 - share) * by_question(scores)
+        for asked, scores in zip(split, homology, strict=True)
+    ]
+
+
 def _combinations(
     name: str, homology: Sequence[Scored], validation: Sequence[Asked], test: Sequence[Asked]
 ) -> dict:
     found = {}
     for share in MODEL_SHARES:
         found[f"{name}, model's share {share:.1f}"] = [
-            [
-                share * by_question(asked.model) + (1 - share) * by_question(scores)
-                for asked, scores in zip(split, own, strict=True)
-            ]
+            _mixed(share, split, own)
             for split, own in zip((validation, test), homology, strict=True)
         ]
     return found

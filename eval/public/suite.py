@@ -176,10 +176,12 @@ def described(name: str, data: Data) -> dict:
     family = family_of(name)
     parts, counts = family.parts(data), family.counts(data)
     whole = completeness(BENCHMARKS[name].proteins_of or name, counts)
+    files = [dataclasses.asdict(source) for source in sources_of(name, data)]
+    notes = list(dict.fromkeys(note for part in parts for note in part.notes))
     return {
-        "files": [dataclasses.asdict(source) for source in sources_of(name, data)],
+        "files": files,
         "rejected": sum(len(part.rejects) for part in parts),
-        "notes": list(dict.fromkeys(note for part in parts for note in part.notes)),
+        "notes": notes,
         "audit": family.audit(data),
         "counts": counts,
         "whole": whole.whole,

@@ -69,10 +69,11 @@ def of_setup(setup: Setup, task: Task, *, judge: Judge) -> Measured:
 
 
 def _headline(metrics: Mapping[str, Mapping]) -> dict[str, dict]:
-    return {
-        metric: {key: value[key] for key in ("mean", "std", "interval")}
-        for metric, value in metrics.items()
-    }
+    return {metric: _summary(value) for metric, value in metrics.items()}
+
+
+def _summary(value: Mapping) -> dict:
+    return {key: value[key] for key in ("mean", "std", "interval")}
 
 
 def without_seen(

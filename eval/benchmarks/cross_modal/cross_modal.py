@@ -116,10 +116,12 @@ def run(
         benchmarks[name] = (
             {"missing": missing[name]} if name in missing else _summaries(measured, name, options)
         )
+    protocol = {name: options[name] for name in PROTOCOL_FIELDS}
+    training = [one["training"] for one in measured]
     return {
         "data": _facts(graph, embedded, embeddings),
-        "protocol": {name: options[name] for name in PROTOCOL_FIELDS},
-        "training": [one["training"] for one in measured],
+        "protocol": protocol,
+        "training": training,
         "benchmarks": benchmarks,
         "flops": sum(map(_flops, measured)),
     }
@@ -144,10 +146,10 @@ def _facts(graph: KnowledgeGraph, embedded: EmbeddedGraph, embeddings: Mapping) 
 
 def _summaries(measured: Sequence[Mapping], name: str, options: ConfigDict) -> dict[str, dict]:
     """A benchmark's numbers by kind of reverse triplets."""
-    return {
-        kind: summarize([one["ranks"][kind][name] for one in measured])
-        for kind in options.reverse_triplets
-    }
+    found = {}
+    for kind in options.reverse_triplets:
+        found[kind] = summarize([one["ranks"][kind][name] for one in measured])
+    return found
 
 
 def _flops(of_seed: Mapping) -> float:
@@ -251,8 +253,8 @@ def _seed(
       by kind of reverse triplets `training` (facts by method) and `ranks` (by benchmark and
       method).
     """
-    asked = {name: kinds for name, kinds in relations.items() if kinds}
-    head_types = sorted({graph.node_types.index(BENCHMARKS[name][0]) for name in asked})
+    measurable = {name: kinds for name, kinds in relations.items() if kinds}
+    head_types = sorted({graph.node_types.index(BENCHMARKS[name][0]) for name in measurable})
     roles = hold_out(
         embedded.triplets,
         embedded.nodes.types,
@@ -261,14 +263,13 @@ def _seed(
         seed=seed,
     )
     limits = {"min_triplets": options.min_tail_triplets}
-    queries = {
-        role: {
-            name: _queries(graph, embedded, name, kinds, asked=roles == role, **limits)
-            for name, kinds in asked.items()
+    queries = {}
+    for role in (VALID, TEST):
+        queries[role] = {
+            name: _queries(graph, embedded, name, kinds, held_out=roles == role, **limits)
+            for name, kinds in measurable.items()
         }
-        for role in (VALID, TEST)
-    }
-    trained = {}
+    training, ranks = {}, {}
     for kind in options.reverse_triplets:
         fit = training_triplets(embedded.triplets, roles, reverse=kind)
         if not len(fit):
@@ -276,11 +277,10 @@ def _seed(
                 f"held_out={options.held_out} leaves no triplet to train the bridge on; hold "
                 "out fewer heads."
             )
-        trained[kind] = _trained(graph, embedded, fit, queries, seed=seed, options=options)
-    return {
-        "training": {kind: training for kind, (training, _) in trained.items()},
-        "ranks": {kind: ranks for kind, (_, ranks) in trained.items()},
-    }
+        training[kind], ranks[kind] = _trained(
+            graph, embedded, fit, queries, seed=seed, options=options
+        )
+    return {"training": training, "ranks": ranks}
 
 
 def _trained(
@@ -293,13 +293,7 @@ def _trained(
     options: ConfigDict,
 ) -> tuple[dict, dict]:
     """Trains each kind of bridge on the triplets `fit`; returns facts and ranks."""
-    ranks = {
-        name: {
-            "frequency": join([of_frequency(one, fit) for one in own]),
-            "chance": join([of_chance(one) for one in own]),
-        }
-        for name, own in queries[TEST].items()
-    }
+    ranks = {name: _baseline_ranks(own, fit) for name, own in queries[TEST].items()}
     training = {}
     for method, shown in _methods(graph, options).items():
         bridge = Bridge(len(graph.node_types), len(graph.relation_types), **options.bridge)
@@ -317,6 +311,12 @@ def _trained(
         for name, own in queries[TEST].items():
             ranks[name][method] = bridge_ranks(bridge, trained.params, embedded, own, shown)
     return training, ranks
+
+
+def _baseline_ranks(queries: Sequence[Queries], fit: Int[np.ndarray, "N 3"]) -> dict[str, Ranks]:
+    frequency = [of_frequency(one, fit) for one in queries]
+    chance = [of_chance(one) for one in queries]
+    return {"frequency": join(frequency), "chance": join(chance)}
 
 
 def _methods(graph: KnowledgeGraph, options: ConfigDict) -> dict[str, Int[np.ndarray, " R"]]:
@@ -393,10 +393,9 @@ def summarize(ranks: Sequence[Mapping[str, Ranks]]) -> dict:
       MRR by the other counts, `mrr_unfiltered` and `mrr_first`.
     """
     any_method = [next(iter(of_seed.values())) for of_seed in ranks]
-    summary = {
-        "heads": [len(np.unique(one.heads)) for one in any_method],
-        "triplets": [len(one.heads) for one in any_method],
-    }
+    heads = [len(np.unique(one.heads)) for one in any_method]
+    triplets = [len(one.heads) for one in any_method]
+    summary = {"heads": heads, "triplets": triplets}
     for method in ranks[0]:
         own = [of_seed[method] for of_seed in ranks]
         by_seed = [mean_reciprocal_rank(*one.filtered) for one in own]
@@ -407,15 +406,12 @@ def summarize(ranks: Sequence[Mapping[str, Ranks]]) -> dict:
             "by_seed": by_seed,
             "intervals": [_interval(one) for one in own],
         }
-        summary[method] |= {
-            f"hits@{k}": float(np.mean([hits_at(*one.filtered, k) for one in own])) for k in HITS
-        }
-        summary[method] |= {
-            f"mrr_{count}": float(
-                np.mean([mean_reciprocal_rank(*getattr(one, count)) for one in own])
-            )
-            for count in ("unfiltered", "first")
-        }
+        for k in HITS:
+            hits = [hits_at(*one.filtered, k) for one in own]
+            summary[method][f"hits@{k}"] = float(np.mean(hits))
+        for count in ("unfiltered", "first"):
+            values = [mean_reciprocal_rank(*getattr(one, count)) for one in own]
+            summary[method][f"mrr_{count}"] = float(np.mean(values))
     return summary
 
 

@@ -23,6 +23,7 @@ with at least 50 triplets of the relation, and prints precision and recall; how 
 was counted is not in it.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -121,16 +122,12 @@ def rank(scores: Float[np.ndarray, "Q M"], queries: Queries) -> Ranks:
     """Ranks the tails by their scores."""
     rows = max(1, SCORES_AT_ONCE // max(1, scores.shape[1]))
     chunks = [slice(start, start + rows) for start in range(0, len(scores), rows)]
-    filtered, among, first = (
-        np.concatenate(
-            [
-                np.zeros((2, 0), int),
-                *(count(scores[chunk], queries.hits[chunk]) for chunk in chunks),
-            ],
-            axis=1,
-        )
-        for count in (every_hit, among_hits, best_hit)
-    )
+
+    def joined(count: Callable) -> Int[np.ndarray, "2 N"]:
+        parts = [count(scores[chunk], queries.hits[chunk]) for chunk in chunks]
+        return np.concatenate([np.zeros((2, 0), int), *parts], axis=1)
+
+    filtered, among, first = map(joined, (every_hit, among_hits, best_hit))
     return Ranks(queries.heads[queries.hits.nonzero()[0]], filtered, filtered + among, first)
 
 
