@@ -67,9 +67,9 @@ def tf_idf(
 
     Term ids are below `size`; frequencies are the references'.
     """
-    counts, asked = counted(references, size), counted(queries, size)
+    counts, of_queries = counted(references, size), counted(queries, size)
     weights = inverse_document_frequency(counts)
-    return unit_rows(counts, weights), unit_rows(asked, weights)
+    return unit_rows(counts, weights), unit_rows(of_queries, weights)
 
 
 def nearest_references(references: References, sequences: Sequence[str]) -> Int[np.ndarray, " N"]:

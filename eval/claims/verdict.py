@@ -120,8 +120,8 @@ def _ours(
     """Our number, or why there is no comparable one."""
     result = results.get(quantity.benchmark)
     if result is None or "headline" not in result:
-        told = {"missing", "failed"} & (result or {}).keys()
-        known = result[told.pop()] if told else lacking.get(quantity.benchmark)
+        reasons = {"missing", "failed"} & (result or {}).keys()
+        known = result[reasons.pop()] if reasons else lacking.get(quantity.benchmark)
         return None, known or f"missing: {BENCHMARKS[quantity.benchmark].wanted}"
     if not result["data"]["whole"]:
         return None, f"measured on other data: {result['data']['sentence']}"

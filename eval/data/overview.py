@@ -38,7 +38,7 @@ def _row(benchmark: Benchmark, found: Sequence[Path] | MissingData) -> tuple[str
     source = source_of(benchmark)
     missing = isinstance(found, MissingData)
     state = (
-        (f"missing: {found.lacking}", "") if missing else ("have", told_size(_bytes(set(found))))
+        (f"missing: {found.lacking}", "") if missing else ("have", size_text(_bytes(set(found))))
     )
     return benchmark.name, *state, source.licence, source.where or "your own"
 
@@ -52,7 +52,7 @@ def _files(path: Path) -> Iterator[Path]:
     yield from (file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
 
 
-def told_size(count: int) -> str:
+def size_text(count: int) -> str:
     """Formats bytes with two or three digits: `22 B`, `936 kB`, `1.2 GB`."""
     power = min(len(UNITS) - 1, (len(str(count)) - 1) // 3)
     size = count / 1000**power

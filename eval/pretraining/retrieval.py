@@ -304,7 +304,7 @@ class Retrieval(Evaluation):
         )
         return SECTION.format(
             **{name: result[name] for name in ("pool", "split", "split_records")},
-            fewer=f" ({result['requested_pool']} were asked for)"
+            fewer=f" ({result['requested_pool']} were requested)"
             if result["pool"] < result["requested_pool"]
             else "",
             table=table(["", "R@1", "R@5", "R@10", "MRR", "median rank"], rows),

@@ -202,12 +202,12 @@ class SiteLocalisation(Evaluation):
         self, model: Model, texts: Sequence[str | None]
     ) -> dict[int, Float[np.ndarray, " _"]]:
         """The weights of each case (by its index) that has a text."""
-        asked = [position for position, text in enumerate(texts) if text]
-        sequences = [self._cases[position].record.sequence for position in asked]
+        with_text = [position for position, text in enumerate(texts) if text]
+        sequences = [self._cases[position].record.sequence for position in with_text]
         weights = model.segments_batch(
-            sequences, [{"function": texts[position]} for position in asked]
+            sequences, [{"function": texts[position]} for position in with_text]
         )
-        return {position: row for position, (row,) in zip(asked, weights, strict=True)}
+        return {position: row for position, (row,) in zip(with_text, weights, strict=True)}
 
     def _scores(
         self, weights: Mapping[int, Float[np.ndarray, " _"]], kind: str

@@ -168,10 +168,10 @@ def test_records_have_the_names_that_the_checkpoint_learnt_from(
     run, workdir, dataset, monkeypatch, capsys
 ):
     seen = []
-    evaluated = cli.make_asked
+    evaluated = cli.selected_evaluation
     monkeypatch.setattr(
         cli,
-        "make_asked",
+        "selected_evaluation",
         lambda name, data, options: seen.append(data) or evaluated(name, data, options),
     )
     records = [

@@ -94,5 +94,5 @@ def without_seen(
     kept = kept_rows(states)
     rest = [sample for sample, keep in zip(samples, kept, strict=True) if keep]
     counts = counted(states)
-    told = {"pretraining": counts, "notes": [sentence(counts, left_out=not kept.all())]}
-    return dataclasses.replace(task, splits={**task.splits, split: rest}), told
+    facts = {"pretraining": counts, "notes": [sentence(counts, left_out=not kept.all())]}
+    return dataclasses.replace(task, splits={**task.splits, split: rest}), facts

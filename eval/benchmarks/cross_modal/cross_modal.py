@@ -7,7 +7,7 @@ protein. Three things differ: only heads of the benchmarks' own types are held o
 chooses the step, and embeddings are standardised by type.
 
 A graph holds each relation in both directions. BioBridge trains on triplets whose tail is a
-held-out head (`reverse_triplets` "kept"), although they are the reverse of those asked; without
+held-out head (`reverse_triplets` "kept"), although they are the reverse of those queried; without
 them ("removed") the bridge must generalise. One bridge is trained each way, and both are reported.
 
 Controls: a bridge that is not given the relation, candidates ranked by their number of training
@@ -59,7 +59,7 @@ BENCHMARKS = {
     "prot2drug": (PROTEIN, DRUG),
     "disease2prot": ("disease", PROTEIN),
 }
-"""PrimeKG's types of heads and tails; all relations between them are asked."""
+"""PrimeKG's types of heads and tails; all relations between them count."""
 
 WANTED = {
     DRUG: "embeddings of drugs: an .h5, .parquet or .npz file of vectors by DrugBank id, and the "
@@ -90,7 +90,7 @@ def run(
 
     Raises:
       UserError: an unknown benchmark or option, or embeddings that do not fit the graph.
-      MissingData: none of the benchmarks can be asked.
+      MissingData: none of the benchmarks can be measured.
     """
     if unknown := [name for name in options.benchmarks if name not in BENCHMARKS]:
         raise UserError(
@@ -103,7 +103,7 @@ def run(
     embedded = embedded_graph(graph, embeddings, standardised=options.standardise)
     relations = {name: relations_of(graph, embedded.triplets, name) for name in options.benchmarks}
     missing = {
-        name: wanted(graph, embeddings, name) for name, asked in relations.items() if not asked
+        name: wanted(graph, embeddings, name) for name, kinds in relations.items() if not kinds
     }
     if len(missing) == len(relations):
         raise MissingData(" ".join(missing.values()))
@@ -333,13 +333,13 @@ def _queries(
     benchmark: str,
     relations: Sequence[int],
     *,
-    asked: Bool[np.ndarray, " nodes"],
+    held_out: Bool[np.ndarray, " nodes"],
     min_triplets: int,
 ) -> list[Queries]:
-    """The queries of each relation that asked heads have.
+    """The queries of each relation that held-out heads have.
 
     Raises:
-      UserError: no asked head has any.
+      UserError: no held-out head has any.
     """
     head, tail = (
         embedded.nodes.types == graph.node_types.index(name) for name in BENCHMARKS[benchmark]
@@ -347,7 +347,7 @@ def _queries(
     candidates = np.flatnonzero(tail & (embedded.nodes.rows >= 0))
     made = [
         make_queries(
-            embedded.triplets, asked & head, candidates, relation=kind, min_triplets=min_triplets
+            embedded.triplets, held_out & head, candidates, relation=kind, min_triplets=min_triplets
         )
         for kind in relations
     ]
@@ -370,9 +370,9 @@ def bridge_ranks(
     ranks = []
     for own in queries:
         tail_type = int(embedded.nodes.types[own.candidates[0]])
-        asked = {"heads": own.heads, "relation": int(shown[own.relation]), "tail_type": tail_type}
+        query = {"heads": own.heads, "relation": int(shown[own.relation]), "tail_type": tail_type}
         scores = (
-            query_vectors(bridge, params, embedded, **asked)
+            query_vectors(bridge, params, embedded, **query)
             @ node_vectors(bridge, params, embedded, own.candidates).T
         )
         ranks.append(rank(scores, own))
@@ -388,7 +388,7 @@ def summarize(ranks: Sequence[Mapping[str, Ranks]]) -> dict:
     """Summarises a benchmark's ranks of each seed by method.
 
     Returns:
-      of each seed the `heads` and `triplets` that were asked; by method the filtered `mrr`, mean
+      of each seed the `heads` and `triplets` of the queries; by method the filtered `mrr`, mean
       over seeds, with `std`, `by_seed` and 95 % bootstrap `intervals` over heads, `hits@k`, and the
       MRR by the other counts, `mrr_unfiltered` and `mrr_first`.
     """

@@ -54,8 +54,8 @@ def run(graph: InteractionGraph, embedder: Embedder, options: ConfigDict) -> dic
       UserError: an unknown split or kind of messages, a graph too small for all parts, or
       embeddings that are not finite.
     """
-    for known, asked in ((SPLITS, options.splits), (MESSAGES, options.messages)):
-        if unknown := [name for name in asked if name not in known]:
+    for known, requested in ((SPLITS, options.splits), (MESSAGES, options.messages)):
+        if unknown := [name for name in requested if name not in known]:
             raise UserError(
                 f"unknown {unknown[0]!r} in the options of protein interaction; expected "
                 f"{', '.join(known)}."
