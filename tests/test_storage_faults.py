@@ -149,9 +149,8 @@ def test_all_hosts_go_back_to_the_same_checkpoint(run, finished, copied):
     codes, logs = run(copied, hosts=2, devices=2)
     assert codes == [0, 0], logs
     assert [len(warnings(log)) for log in logs] == [1, 0]
-    assert [record["step"] for record in runs.records(copied)] == [
-        record["step"] for record in runs.records(finished)
-    ]
+    steps = [record["step"] for record in runs.records(finished)]
+    assert [record["step"] for record in runs.records(copied)] == steps
 
 
 def test_a_disk_that_fills_up_ends_the_run_and_with_more_room_it_goes_on(run, finished, small_disk):
