@@ -31,11 +31,8 @@ def largest(folder):
 def read_for_ever(folder, vocabulary, workers, *, meanwhile):
     dataset = open_dataset(folder)
     meanwhile()
-    sizes = {
-        cluster: size
-        for cluster in dataset.statistics["clusters"]
-        if (size := dataset.train_size(cluster))
-    }
+    sizes = {cluster: dataset.train_size(cluster) for cluster in dataset.statistics["clusters"]}
+    sizes = {cluster: size for cluster, size in sizes.items() if size}
     source = StreamSource(
         records={
             cluster: dataset.splits[split_name(cluster)].without_features() for cluster in sizes
