@@ -51,7 +51,7 @@ def load_control(control: Control, directory: pathlib.Path, checkpoint: pathlib.
     return model
 
 
-def asked_controls(options: argparse.Namespace, checkpoint: pathlib.Path) -> dict[str, ProtCLIP]:
+def control_models(options: argparse.Namespace, checkpoint: pathlib.Path) -> dict[str, ProtCLIP]:
     """The models of the controls that the command line names, by their options."""
     given = {}
     # All are opened before the first is loaded, so that a mistake in any shows at once.
@@ -78,20 +78,20 @@ def choose(options: argparse.Namespace) -> tuple[list[str], list[str]]:
             "of public data."
         )
     public_data = options.data_dir is not None and not (options.data_dir / STATISTICS).exists()
-    asked = list(dict.fromkeys(options.benchmarks))
-    if "all" in asked:
+    requested = list(dict.fromkeys(options.benchmarks))
+    if "all" in requested:
         return ([], suite.choose(options.data_dir)) if public_data else (list(EVALUATIONS), [])
-    if unknown := [name for name in asked if name not in (*EVALUATIONS, *BENCHMARKS)]:
+    if unknown := [name for name in requested if name not in (*EVALUATIONS, *BENCHMARKS)]:
         raise UserError(
             f"unknown evaluation {unknown[0]!r}; expected {', '.join((*EVALUATIONS, *BENCHMARKS))}."
         )
-    public = [name for name in asked if name in BENCHMARKS]
+    public = [name for name in requested if name in BENCHMARKS]
     if public and not public_data:
         raise UserError(
             f"{public[0]} is measured on public data; pass --data_dir=DIR, a folder as "
             "docs/benchmarks.md describes."
         )
-    return [name for name in asked if name in EVALUATIONS], public
+    return [name for name in requested if name in EVALUATIONS], public
 
 
 def built_dataset(
@@ -210,7 +210,7 @@ def followed(
     return hook.evaluation
 
 
-def make_asked(name: str, dataset: ProtAnno, measured_on: Mapping) -> Evaluation:
+def selected_evaluation(name: str, dataset: ProtAnno, measured_on: Mapping) -> Evaluation:
     """The named evaluation, with the command line's options that it takes."""
     known = options_of(name)
     taken = {option: value for option, value in measured_on.items() if option in known}
@@ -311,7 +311,7 @@ def evaluate_checkpoint(options: argparse.Namespace) -> None:
                 "--output or --cache."
             )
     with claimed(output):
-        evaluate(options, checkpoint, config, output=output, cache=cache, asked=(own, public))
+        evaluate(options, checkpoint, config, output=output, cache=cache, chosen=(own, public))
 
 
 def evaluate(
@@ -321,15 +321,15 @@ def evaluate(
     *,
     output: pathlib.Path,
     cache: pathlib.Path,
-    asked: tuple[list[str], list[str]],
+    chosen: tuple[list[str], list[str]],
 ) -> None:
-    """Runs the evaluations `asked` for and writes the report.
+    """Runs the `chosen` evaluations, on a built dataset and on public data, and writes the report.
 
     Raises:
       UserError: the folder holds another evaluation's report, or a benchmark could not be
         measured.
     """
-    own, public = asked
+    own, public = chosen
     sections, figures, left_out, results = {}, {}, {}, {}
     provenance = {
         "checkpoint": str(options.checkpoint),
@@ -352,7 +352,7 @@ def evaluate(
             "hits": {name: str(path) for name, path in hits.items()},
             "random_weights": options.random_weights,
         }
-        evaluations = [make_asked(name, dataset, measured_on) for name in own]
+        evaluations = [selected_evaluation(name, dataset, measured_on) for name in own]
         provenance |= {
             "dataset": str(data_dir),
             "dataset_records": dataset.statistics.get("records"),
@@ -360,7 +360,7 @@ def evaluate(
         provenance |= {"dataset_statistics": digest(dataset.statistics), **measured_on}
         as_followed = functools.partial(followed, config.get("evals") or {}, run_dataset)
     configs = load_configs(options.configs, options.set) if public else {}
-    beside_models = asked_controls(options, checkpoint)
+    beside_models = control_models(options, checkpoint)
     provenance |= {option: str(getattr(options, option)) for option in beside_models}
     model, provenance["step"] = load(checkpoint, options.step)
     if public:

@@ -26,10 +26,9 @@ def measured(recall, own, other):
 
 @pytest.fixture
 def results():
-    runs = {
-        variant: {seed: measured(*of_seed) for seed, of_seed in seeds.items()}
-        for variant, seeds in RUNS.items()
-    }
+    runs = {}
+    for variant, seeds in RUNS.items():
+        runs[variant] = {seed: measured(*of_seed) for seed, of_seed in seeds.items()}
     return ablation.compare(runs)
 
 

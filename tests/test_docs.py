@@ -3,6 +3,7 @@ of the config."""
 
 import ast
 import functools
+import itertools
 import re
 
 import pytest
@@ -35,9 +36,9 @@ def defined():
     """Names of all test files, and of all test functions."""
     files = list((ROOT / "tests").rglob("test_*.py"))
     trees = [ast.parse(path.read_text(encoding="utf-8")) for path in files]
-    return {path.name for path in files}, {
-        node.name for tree in trees for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)
-    }
+    nodes = itertools.chain.from_iterable(map(ast.walk, trees))
+    functions = {node.name for node in nodes if isinstance(node, ast.FunctionDef)}
+    return {path.name for path in files}, functions
 
 
 def each_document(test):

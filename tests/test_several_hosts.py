@@ -35,9 +35,9 @@ def assert_same_metrics(one, other):
 
 
 def assert_same_losses(one, other):
-    kept = [
-        {r["step"]: r["loss"] for r in records(workdir) if "loss" in r} for workdir in (one, other)
-    ]
+    kept = []
+    for workdir in (one, other):
+        kept.append({r["step"]: r["loss"] for r in records(workdir) if "loss" in r})
     assert kept[0] == pytest.approx(kept[1], rel=1e-3)
 
 

@@ -31,11 +31,8 @@ def largest(folder):
 def read_for_ever(folder, vocabulary, workers, *, meanwhile):
     dataset = open_dataset(folder)
     meanwhile()
-    sizes = {
-        cluster: size
-        for cluster in dataset.statistics["clusters"]
-        if (size := dataset.train_size(cluster))
-    }
+    sizes = {cluster: dataset.train_size(cluster) for cluster in dataset.statistics["clusters"]}
+    sizes = {cluster: size for cluster, size in sizes.items() if size}
     source = StreamSource(
         records={
             cluster: dataset.splits[split_name(cluster)].without_features() for cluster in sizes
@@ -149,9 +146,8 @@ def test_all_hosts_go_back_to_the_same_checkpoint(run, finished, copied):
     codes, logs = run(copied, hosts=2, devices=2)
     assert codes == [0, 0], logs
     assert [len(warnings(log)) for log in logs] == [1, 0]
-    assert [record["step"] for record in runs.records(copied)] == [
-        record["step"] for record in runs.records(finished)
-    ]
+    steps = [record["step"] for record in runs.records(finished)]
+    assert [record["step"] for record in runs.records(copied)] == steps
 
 
 def test_a_disk_that_fills_up_ends_the_run_and_with_more_room_it_goes_on(run, finished, small_disk):

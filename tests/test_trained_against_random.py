@@ -29,9 +29,8 @@ def evaluated(folder, values):
         "sites": {"kinds": {"active_site": {"auroc": 9.5}}},
     }
     built["retrieval"] |= {f"{name}_r1_interval": same for name in ("p2t", "t2p")}
-    built["retrieval"] |= {
-        of: {f"{name}_r1": 0.1 for name in ("p2t", "t2p")} for of in ("chance", "kmer")
-    }
+    for of in ("chance", "kmer"):
+        built["retrieval"][of] = {f"{name}_r1": 0.1 for name in ("p2t", "t2p")}
     built["sites"]["kinds"]["active_site"] |= {"auroc_interval": same}
     built["sites"]["kinds"]["active_site"] |= {
         name: {"mean": 0.5, "p_value": 1.0} for name in NULLS
@@ -67,9 +66,8 @@ def told(tmp_path):
     trained = {name: hard + effect + noise() for name, effect in effects.items()}
     random = {name: hard + noise() for name in effects}
     compared = comparisons(evaluated(tmp_path / "a", trained), evaluated(tmp_path / "b", random))
-    return {(line[0], line[1]): line for line in rows(compared)}, {
-        one.metric: one.p_value for one in compared
-    }
+    shown = {(line[0], line[1]): line for line in rows(compared)}
+    return shown, {one.metric: one.p_value for one in compared}
 
 
 def test_differences_are_paired_and_corrected(told):

@@ -164,11 +164,11 @@ class Options:
         Raises:
           UserError: a file cannot be read.
         """
-        asked, said = read_questions(self.questions) if self.questions else ({}, {})
+        questions, said = read_questions(self.questions) if self.questions else ({}, {})
         return Grouping(
             cluster_units=self.cluster_units(),
             excluded=self.excluded(),
-            questions=asked,
+            questions=questions,
             said=said,
             sketch=self.cluster == MINHASH or not self.skip_overlap,
         )
@@ -262,7 +262,7 @@ def build(options: Options, directory: Path, *, runner: Runner) -> dict:
     related = steps.relatives(folder, ranges, overlap)
     nearest_training.write(directory, steps.held_out_accessions(folder, ranges), found, related)
     if options.questions:
-        result["questions"] = {kind: len(asked) for kind, asked in grouping.questions.items()}
+        result["questions"] = {kind: len(of_kind) for kind, of_kind in grouping.questions.items()}
         result["records_that_answer"] = grouped.answering
         save_questions(directory, grouping.questions)
         if grouping.said:
@@ -360,10 +360,10 @@ def summary(result: Mapping) -> str:
             f"{name}: {marked if name in result['provenance']['exclude_entries'] else shown}"
         )
     if "questions" in result:
-        asked = sum(result["questions"].values())
+        total = sum(result["questions"].values())
         lines.append(
             f"{result['records_that_answer']} of {result['records']} records "
-            f"answer some of the {asked} questions"
+            f"answer some of the {total} questions"
         )
     for name, found in result.get("overlap", {}).items():
         checked = f"{found['related']} of {found['sampled']} checked records"

@@ -75,9 +75,9 @@ class Layout(NamedTuple):
 
     def find(self, names: list[str]) -> tuple[Int64[np.ndarray, " m"], Bool[np.ndarray, " m"]]:
         """Looks up accessions: their indices, and whether they exist."""
-        asked = np.array([hash64(name) for name in names], np.uint64)
-        at = np.minimum(np.searchsorted(self.accessions, asked), len(self.accessions) - 1)
-        return at, self.accessions[at] == asked
+        hashes = np.array([hash64(name) for name in names], np.uint64)
+        at = np.minimum(np.searchsorted(self.accessions, hashes), len(self.accessions) - 1)
+        return at, self.accessions[at] == hashes
 
 
 def nearest_in(path: Path, layout: Layout) -> Found:

@@ -27,7 +27,7 @@ class Answers(NamedTuple):
 def read_questions(path: Path) -> Answers:
     """Reads questions from a TSV with the columns `COLUMNS`, one row per answering protein.
 
-    An optional column `text` tells what the protein's own text does: `says` or `omits` this true
+    An optional column `text` says what the protein's own text does: `says` or `omits` this true
     answer, or `errs`, if the text states an answer that is not true.
 
     Raises:

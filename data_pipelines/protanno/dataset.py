@@ -429,9 +429,9 @@ def open_dataset(directory: str | Path, *, names: str = RECOMMENDED) -> ProtAnno
     lengths = {name: (split.bytes, split.lengths) for name, split in sorted(listed.items())}
     text = (directory / STATISTICS).read_text(encoding="utf-8")
     fingerprint = hashlib.sha256(f"{text}{json.dumps(lengths)}".encode()).hexdigest()
-    asked, said = load_questions(directory), load_questions(directory, SAID_FILE)
+    questions, said = load_questions(directory), load_questions(directory, SAID_FILE)
     return ProtAnno(
-        statistics, splits, fingerprint, questions=asked, said=said, directory=directory
+        statistics, splits, fingerprint, questions=questions, said=said, directory=directory
     )
 
 

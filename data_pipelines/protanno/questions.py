@@ -59,20 +59,20 @@ def load_questions(directory: Path, file: str = FILE) -> Questions:
 def frozen(found: Mapping[str, Mapping[str, Iterable[str]]]) -> Questions:
     """Converts lists of accessions to frozen sets."""
     questions = {}
-    for kind, asked in found.items():
-        questions[kind] = {text: frozenset(names) for text, names in asked.items()}
+    for kind, of_kind in found.items():
+        questions[kind] = {text: frozenset(names) for text, names in of_kind.items()}
     return questions
 
 
-def _is_kind(asked: object) -> bool:
-    return isinstance(asked, dict) and all(isinstance(names, list) for names in asked.values())
+def _is_kind(of_kind: object) -> bool:
+    return isinstance(of_kind, dict) and all(isinstance(names, list) for names in of_kind.values())
 
 
 def save_questions(directory: Path, questions: Questions, file: str = FILE) -> None:
     """Writes questions in the format of `load_questions`."""
     listed: dict[str, dict[str, list[str]]] = {}
-    for kind, asked in sorted(questions.items()):
-        listed[kind] = {text: sorted(names) for text, names in sorted(asked.items())}
+    for kind, of_kind in sorted(questions.items()):
+        listed[kind] = {text: sorted(names) for text, names in sorted(of_kind.items())}
     (directory / file).write_text(
         json.dumps(listed, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
     )
@@ -86,13 +86,13 @@ def said_by(records: Iterable[Record], enzymes: Mapping[str, str] | None = None)
         `enzyme_questions` of the records.
     """
     records = list(records)
-    asked = enzyme_questions(records) if enzymes is None else enzymes
+    by_number = enzyme_questions(records) if enzymes is None else enzymes
     found: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
     for record in records:
         for kind, question in answers(record):
             found[kind][question].add(record.accession)
         for number in _numbers(record):
-            found["enzyme"][asked.get(number, number)].add(record.accession)
+            found["enzyme"][by_number.get(number, number)].add(record.accession)
     return frozen(found)
 
 

@@ -153,17 +153,17 @@ def generate(records: int, *, seed: int, world: World = DEMO) -> Iterator[Entry]
 
 def questions_about(traits: Mapping[str, tuple], second: Mapping[str, tuple]) -> set[Answer]:
     """The questions that (some of) the traits and second traits answer."""
-    asked = set()
+    questions = set()
     if "function" in traits:
         activity, ligand = traits["function"]
-        asked.add(Answer("activity", f"FUNCTION: {biology.capitalized(activity.phrases[0])}."))
+        questions.add(Answer("activity", f"FUNCTION: {biology.capitalized(activity.phrases[0])}."))
         for each in filter(None, [ligand, second.get("function")]):
-            asked.add(Answer("ligand", f"FUNCTION: Binds {each.names[0]}."))
+            questions.add(Answer("ligand", f"FUNCTION: Binds {each.names[0]}."))
     if "location" in traits:
-        asked.add(Answer("location", f"SUBCELLULAR LOCATION: {traits['location'].names[0]}."))
+        questions.add(Answer("location", f"SUBCELLULAR LOCATION: {traits['location'].names[0]}."))
     for each in filter(None, [traits.get("similarity"), second.get("similarity")]):
-        asked.add(Answer("superfamily", f"SIMILARITY: Belongs to the {each.name} superfamily."))
-    return asked
+        questions.add(Answer("superfamily", f"SIMILARITY: Belongs to the {each.name} superfamily."))
+    return questions
 
 
 def question_rows(entry: Entry) -> Iterator[str]:

@@ -32,6 +32,12 @@ def words(text: str) -> list[str]:
     return re.findall(r"[a-z0-9]+", text.lower())
 
 
+def word_ids(text: str, vocabulary: dict[str, int]) -> Int[np.ndarray, " T"]:
+    """The ids of a text's words; new words are added to the vocabulary."""
+    ids = [vocabulary.setdefault(word, len(vocabulary)) for word in words(text)]
+    return np.array(ids, np.int64)
+
+
 def counted(documents: Sequence[Int[np.ndarray, " _"]], size: int) -> csr_array:
     """Documents, given as term ids below `size`, to rows of counts [documents, size]."""
     ends = np.cumsum([0, *(document.size for document in documents)])

@@ -84,13 +84,13 @@ def matched(scores: Float[np.ndarray, "N N"]) -> Float[np.ndarray, "N N"]:
 def facts_of(questions: Questions) -> Facts:
     """The same by accession and property, empty for others."""
     found: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
-    for asked in questions.values():
-        for question, accessions in asked.items():
+    for of_kind in questions.values():
+        for question, accessions in of_kind.items():
             for accession in accessions:
                 found[accession][question.partition(":")[0]].add(question)
     facts: dict[str, dict[str, frozenset[str]]] = defaultdict(dict)
     for accession, properties in found.items():
-        facts[accession] = {name: frozenset(asked) for name, asked in properties.items()}
+        facts[accession] = {name: frozenset(stated) for name, stated in properties.items()}
     return facts
 
 
@@ -111,8 +111,8 @@ def fit_judge(
                 right = claim <= truths[record.accession].get(name, frozenset())
                 outcomes[levels[record.existence], place, int(right)] += 1
     counts = np.bincount([levels[record.existence] for record in pool], minlength=len(levels))
-    asked = {item for record in pool for item in claims[record.accession].items()}
-    chance = {item: _share(_holds(truths, training, *item)) for item in asked}
+    stated = {item for record in pool for item in claims[record.accession].items()}
+    chance = {item: _share(_holds(truths, training, *item)) for item in stated}
     return Judge(
         properties, truths, claims, counts / len(pool), outcomes[:, :, 1] / outcomes.sum(2), chance
     )

@@ -23,7 +23,7 @@ from eval.baselines.bags import (
     inverse_document_frequency,
     kmer_ids,
     unit_rows,
-    words,
+    word_ids,
 )
 
 MAX_REFERENCES = 50_000
@@ -67,18 +67,16 @@ def tf_idf(
 
     Term ids are below `size`; frequencies are the references'.
     """
-    counts, asked = counted(references, size), counted(queries, size)
+    counts, of_queries = counted(references, size), counted(queries, size)
     weights = inverse_document_frequency(counts)
-    return unit_rows(counts, weights), unit_rows(asked, weights)
+    return unit_rows(counts, weights), unit_rows(of_queries, weights)
 
 
 def nearest_references(references: References, sequences: Sequence[str]) -> Int[np.ndarray, " N"]:
     """For each sequence the index of the reference whose 3-mers are most similar."""
-    table, queries = tf_idf(
-        [kmer_ids(s) for s in references.sequences],
-        [kmer_ids(s) for s in sequences],
-        size=len(AMINO_ACIDS) ** 3,
-    )
+    of_references = [kmer_ids(s) for s in references.sequences]
+    of_sequences = [kmer_ids(s) for s in sequences]
+    table, queries = tf_idf(of_references, of_sequences, size=len(AMINO_ACIDS) ** 3)
     chunks = range(0, len(sequences), QUERIES_AT_ONCE)
     return np.concatenate(
         [
@@ -96,15 +94,8 @@ def annotation_transfer(
     The similarity is a cosine.
     """
     vocabulary: dict[str, int] = {}
-    said, candidates = (
-        [
-            np.array(
-                [vocabulary.setdefault(word, len(vocabulary)) for word in words(text)], np.int64
-            )
-            for text in group
-        ]
-        for group in (references.texts, texts)
-    )
+    known = [word_ids(text, vocabulary) for text in references.texts]
+    candidates = [word_ids(text, vocabulary) for text in texts]
     nearest = nearest_references(references, [record.sequence for record in records])
-    transferred, candidates = tf_idf(said, candidates, size=len(vocabulary))
+    transferred, candidates = tf_idf(known, candidates, size=len(vocabulary))
     return (transferred[nearest] @ candidates.T).toarray()

@@ -47,11 +47,15 @@ def _of_protein(
     known: Collection[str],
     first: int | None,
 ) -> Float[np.ndarray, " Q"]:
-    telling = [
+    informative = [
         (one.record.accession, one.weight) for one in neighbours if one.record.accession in known
     ][:first]
-    total = sum(weight for _, weight in telling)
-    shares = [sum(weight for name, weight in telling if name in names) for names in answered]
+    total = sum(weight for _, weight in informative)
+
+    def answering(names: Collection[str]):
+        return sum(weight for name, weight in informative if name in names)
+
+    shares = [answering(names) for names in answered]
     return np.array(shares, float) / total if total else np.zeros(len(shares))
 
 

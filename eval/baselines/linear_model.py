@@ -165,14 +165,24 @@ def fit_features(records: Sequence[Record], lengths: tuple[int, ...]) -> Featuri
 def bags_of(records: Sequence[Record], features: Featurizer) -> Bags:
     """Records as a featurizer sees them."""
     texts = [property_texts(record) for record in records]
-    by_property = [[text.get(name, "") for text in texts] for name in PROPERTIES]
-    hashes = [[hash32(text) if text else 0 for text in column] for column in by_property]
+    columns = [_column(texts, name) for name in PROPERTIES]
+    hashes = [_hashes(column) for column in columns]
+    sequences = [record.sequence for record in records]
     return Bags(
-        features.proteins([record.sequence for record in records]),
-        tuple(map(features.texts, by_property)),
+        features.proteins(sequences),
+        tuple(map(features.texts, columns)),
         np.array(hashes, np.uint32).T,
-        np.array([hash32(record.sequence) for record in records], np.uint32),
+        np.array(list(map(hash32, sequences)), np.uint32),
     )
+
+
+def _column(texts: Sequence[Mapping[str, str]], name: str) -> list[str]:
+    return [text.get(name, "") for text in texts]
+
+
+def _hashes(texts: Sequence[str]) -> list[int]:
+    """The hashes of texts, 0 for an empty one."""
+    return [hash32(text) if text else 0 for text in texts]
 
 
 class Step(NamedTuple):

@@ -57,10 +57,10 @@ def from_hits(path: Path, splits: Splits, queries: Collection[str]) -> Neighbour
     Raises:
       UserError: the file is not of its form, or has no hit of a query to such a record.
     """
-    asked = frozenset(queries)
+    names = frozenset(queries)
     hits: dict[str, list[Hit]] = defaultdict(list)
     for hit in read_hits(path):
-        if hit.query in asked:
+        if hit.query in names:
             hits[hit.query].append(hit)
     wanted = {hit.target for found in hits.values() for hit in found}
     records = {record.accession: record for record in training_records(splits, wanted)}
@@ -76,7 +76,7 @@ def from_hits(path: Path, splits: Splits, queries: Collection[str]) -> Neighbour
             found[query] = kept[:MAX_NEIGHBOURS]
     if not found:
         raise UserError(
-            f"{path} has no hit of the {len(asked)} held-out proteins to a training protein "
+            f"{path} has no hit of the {len(names)} held-out proteins to a training protein "
             "with text; make it from the FASTA "
             "files of `python -m data_pipelines.fasta` for this dataset."
         )
@@ -85,13 +85,11 @@ def from_hits(path: Path, splits: Splits, queries: Collection[str]) -> Neighbour
 
 def by_kmers(references: Sequence[Record], queries: Sequence[Record]) -> Neighbours:
     """The references of the greatest tf-idf cosine of 3-mers."""
-    table, asked = tf_idf(
-        [kmer_ids(record.sequence) for record in references],
-        [kmer_ids(record.sequence) for record in queries],
-        size=len(AMINO_ACIDS) ** 3,
-    )
+    of_references = [kmer_ids(record.sequence) for record in references]
+    of_queries = [kmer_ids(record.sequence) for record in queries]
+    table, rows = tf_idf(of_references, of_queries, size=len(AMINO_ACIDS) ** 3)
     similarities = (
-        (asked[start : start + QUERIES_AT_ONCE] @ table.T).toarray()
+        (rows[start : start + QUERIES_AT_ONCE] @ table.T).toarray()
         for start in range(0, len(queries), QUERIES_AT_ONCE)
     )
     return _nearest(references, queries, (row for part in similarities for row in part))
@@ -105,14 +103,14 @@ def by_composition(
     The similarity is −½ of the squared distance of standardised shares and of the logarithm of the
     length.
     """
-    known, asked = _features(references), _features(queries)
+    known, unknown = _features(references), _features(queries)
     mean, spread = known.mean(0), known.std(0) + 1e-9
-    known, asked = (known - mean) / spread, (asked - mean) / spread
+    known, unknown = (known - mean) / spread, (unknown - mean) / spread
     species = np.array([_species(record) for record in references])
     rows = (
         -0.5 * np.square(known - row).sum(1)
         + organism * ((species == _species(record)) & (species != ""))
-        for row, record in zip(asked, queries, strict=True)
+        for row, record in zip(unknown, queries, strict=True)
     )
     return _nearest(references, queries, rows)
 

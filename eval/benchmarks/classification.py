@@ -221,6 +221,14 @@ See config/downstream_task/PretrainESM2/annotation_tune.yaml.
 _DEEPFRI = "DeepFRI, github.com/flatironinstitute/DeepFRI, preprocessing/data"
 _PROTST = "ProtST, protst/dataset.py"
 
+_GO_SIZES_TORCHDRUG = tuple(
+    data_size(go.name, _TORCHDRUG.format("gene_ontology"), train=27496, valid=3053, test=2991)
+    for go in _GO
+)
+_GO_SIZES_DEEPFRI = tuple(
+    data_size(go.name, _DEEPFRI, train=29902, valid=3323, test=3416) for go in _GO
+)
+
 
 class Classification(SingleProteins):
     """Accuracy for single labels, Fmax for several, by the setup's protocol."""
@@ -264,13 +272,8 @@ class Classification(SingleProteins):
         # identity.
         data_size("ec", _PROTST, train=15011, valid=1664, test=1840),
         data_size("ec", _DEEPFRI, train=15551, valid=1729, test=1919),
-        *(
-            data_size(
-                go.name, _TORCHDRUG.format("gene_ontology"), train=27496, valid=3053, test=2991
-            )
-            for go in _GO
-        ),
-        *(data_size(go.name, _DEEPFRI, train=29902, valid=3323, test=3416) for go in _GO),
+        *_GO_SIZES_TORCHDRUG,
+        *_GO_SIZES_DEEPFRI,
         data_size("reaction", _PROTST, train=29215, valid=2562, test=5651),
     )
 

@@ -43,7 +43,7 @@ def run(task: Task, features: Features, config: ConfigDict) -> dict:
       the facts of `prepare_splits`; `classes`; `shots` as configured; `accuracy` and `composition`:
       for each number of examples (as text, for JSON) the mean over draws, their std, and the mean
       of their 95 % bootstrap intervals over proteins; `chance`; and `smallest_class`, the training
-      rows of the rarest class, which gives all it has if more are asked for.
+      rows of the rarest class, which gives all it has if more are requested.
 
     Raises:
       UserError: the task is not a single-label classification, or fewer than two classes have
@@ -55,7 +55,8 @@ def run(task: Task, features: Features, config: ConfigDict) -> dict:
         )
     prepared = prepare_splits(task, **config.splits.to_dict())
     train, test = prepared.splits["train"], prepared.splits["test"]
-    labels, truth = (np.array([sample.target for sample in samples]) for samples in (train, test))
+    labels = np.array([sample.target for sample in train])
+    truth = np.array([sample.target for sample in test])
     counts = np.bincount(labels, minlength=len(task.classes))
     if (counts > 0).sum() < 2:
         raise UserError(
@@ -68,19 +69,18 @@ def run(task: Task, features: Features, config: ConfigDict) -> dict:
     }
     result |= prepared.facts | {"smallest_class": int(counts[counts > 0].min())}
     for name, of_sequences in {"accuracy": features, "composition": composition}.items():
-        known, asked = (
-            of_sequences([sample.sequence for sample in samples]) for samples in (train, test)
-        )
+        known = of_sequences([sample.sequence for sample in train])
+        tested = of_sequences([sample.sequence for sample in test])
         result[name] = {
-            str(k): _scores(known, labels, asked, truth, shots=k, draws=config.draws)
+            str(k): _scores(known, labels, tested, truth, shots=k, draws=config.draws)
             for k in config.shots
         }
     return result
 
 
-def _scores(known, labels, asked, truth, *, shots: int, draws: int) -> dict:
+def _scores(known, labels, tested, truth, *, shots: int, draws: int) -> dict:
     hits = [
-        nearest_class(known, labels, asked, drawn(labels, shots, seed)) == truth
+        nearest_class(known, labels, tested, drawn(labels, shots, seed)) == truth
         for seed in range(draws)
     ]
     mean, std = mean_and_std([float(of_draw.mean()) for of_draw in hits])
@@ -103,7 +103,7 @@ def drawn(labels: Int[np.ndarray, " n"], shots: int, seed: int) -> Bool[np.ndarr
 def nearest_class(
     known: Float[np.ndarray, "n D"],
     labels: Int[np.ndarray, " n"],
-    asked: Float[np.ndarray, "m D"],
+    tested: Float[np.ndarray, "m D"],
     examples: Bool[np.ndarray, " n"],
 ) -> Int[np.ndarray, " m"]:
     """Predicts the class with the largest cosine to the mean of its examples.
@@ -115,9 +115,9 @@ def nearest_class(
     classes = np.unique(own)
     means = np.stack([vectors[own == label].mean(0) - centre for label in classes])
     norms = np.linalg.norm(means, axis=1)
-    # Scaling an asked row does not change its ranking. A class whose mean is the centre has no
+    # Scaling a tested row does not change its ranking. A class whose mean is the centre has no
     # direction, so its cosine is 0.
-    cosines = (asked - centre) @ np.divide(
+    cosines = (tested - centre) @ np.divide(
         means, norms[:, None], out=np.zeros_like(means), where=norms[:, None] > 0
     ).T
     return classes[cosines.argmax(1)]
@@ -169,14 +169,14 @@ class FewShot(SingleProteins):
         del name
         config = setup.configs[self.name]
         prepared = prepare_splits(data, **config.splits.to_dict())
-        unseen, told = without_seen(
+        unseen, facts = without_seen(
             dataclasses.replace(data, splits=prepared.splits), setup.pretraining, split="test"
         )
         whole = run(data, setup.embed, config)
         left_out = len(unseen.splits["test"]) < len(prepared.splits["test"])
         result = run(unseen, setup.embed, config) if left_out else whole
-        notes = [*whole["notes"], *told.pop("notes", ())]
-        result = result | told | {"controls": controls(result), "notes": notes}
+        notes = [*whole["notes"], *facts.pop("notes", ())]
+        result = result | facts | {"controls": controls(result), "notes": notes}
         return Measured(result, _headline(result), _headline(whole) if left_out else {})
 
     def figures(self, measured: Sequence[Mapping]) -> dict[str, Figure]:
@@ -200,8 +200,8 @@ def _headline(result: Mapping) -> dict[str, dict]:
 def _by_prompts(measured: Sequence[Mapping]) -> dict[str, float | None]:
     """Task → accuracy with the first set of prompts, if it was measured."""
     tasks = {own.name: own.proteins_of for own in ZeroShot.benchmarks}
-    asked = [result for result in measured if result["benchmark"] in tasks]
-    return {tasks[result["benchmark"]]: first_metric(result)[1]["mean"] for result in asked}
+    of_tasks = [result for result in measured if result["benchmark"] in tasks]
+    return {tasks[result["benchmark"]]: first_metric(result)[1]["mean"] for result in of_tasks}
 
 
 def _draw(axis: Axes, task: str, result: Mapping, by_prompts: float | None) -> None:

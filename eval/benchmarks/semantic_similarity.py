@@ -269,14 +269,13 @@ class SemanticSimilarity(BenchmarkFamily):
             for table in data
             for accession, seq in zip(table.names, table.sequences, strict=True)
         }
-        found = {}
+        found, result = {}, {}
         for source, features in {"embeddings": setup.embed, "composition": composition}.items():
             vectors = dict(zip(known, features(list(known.values())), strict=True))
             found[source] = agreements(vectors, data)
-        result = {
-            source: {key: dataclasses.asdict(value) for key, value in of_source.items()}
-            for source, of_source in found.items()
-        }
+            result[source] = {
+                key: dataclasses.asdict(value) for key, value in found[source].items()
+            }
         headline = {
             key: {"mean": value.correlation, "std": None, "interval": value.interval}
             for key, value in found["embeddings"].items()

@@ -1,16 +1,10 @@
 """Zero-shot variant effects: scores of the masked language model against experiments.
 
-An assay's number is the Spearman correlation of scores and measurements. ProteinGym is averaged as
-in its own program (`performance_DMS_benchmarks.py`): over the assays of a protein within a function
-type, then over the type's proteins, then over types. Reported beside the scores: the baselines of
-`eval.protocols.variant_baselines`; if a text of the protein is given, the change of its cosine
-similarity, and the mean of both ranks.
-
 An assay's number is Spearman's correlation of the scores with the measurements. ProteinGym is
 averaged as its own program does (`performance_DMS_benchmarks.py`): the mean over the assays of a
-protein within a function type, over the proteins of the type, over the types. Beside the scores
-stand the baselines of `eval.protocols.variant_baselines`; where a text of the protein is given, the
-change of its cosine, and the mean of both ranks, so that its worth can be told.
+protein within a function type, over the proteins of the type, over the types. Next to the scores,
+the report lists the baselines of `eval.protocols.variant_baselines` and, if a text of the protein
+is given, the change of its cosine and the mean of both ranks, to show what the text adds.
 """
 
 from collections.abc import Mapping, Sequence

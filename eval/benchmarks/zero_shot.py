@@ -76,15 +76,10 @@ def run(data: PromptedTask, *, proteins: Features, texts: Features) -> dict:
         name: accuracies(embedded @ class_embeddings(prompts, task.classes, texts).T, labels)
         for name, prompts in data.prompts.items()
     }
-    controls = [
-        {
-            "protocol": message,
-            "metrics": {
-                f"accuracy, {name}": {"mean": of_set[key]} for name, of_set in results.items()
-            },
-        }
-        for key, message in CONTROLS.items()
-    ]
+    controls = []
+    for key, message in CONTROLS.items():
+        metrics = {f"accuracy, {name}": {"mean": of_set[key]} for name, of_set in results.items()}
+        controls.append({"protocol": message, "metrics": metrics})
     known = {
         "classes": len(task.classes),
         "split": "test" if tested else "all",
@@ -187,12 +182,12 @@ class ZeroShot(BenchmarkFamily):
         if not task.splits.get("test"):
             everything = [sample for samples in task.splits.values() for sample in samples]
             task = dataclasses.replace(task, splits={"test": everything})
-        unseen, told = without_seen(task, setup.pretraining, split="test")
+        unseen, facts = without_seen(task, setup.pretraining, split="test")
         whole = run(data, proteins=setup.project, texts=setup.texts)
         left_out = len(unseen.splits["test"]) < len(task.splits["test"])
         rest = dataclasses.replace(data, task=unseen)
         result = run(rest, proteins=setup.project, texts=setup.texts) if left_out else whole
-        result = result | told | {"notes": [*whole["notes"], *told.pop("notes", ())]}
+        result = result | facts | {"notes": [*whole["notes"], *facts.pop("notes", ())]}
         return Measured(result, _headline(result), _headline(whole) if left_out else {})
 
     def counts(self, data: PromptedTask) -> dict[str, int]:

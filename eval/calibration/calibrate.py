@@ -140,19 +140,19 @@ def check_tables(
     Returns:
       The checked tables, and the reason for each missing one.
     """
-    asked = [*fitted, *checked]
-    records = [*asked, *training_records(dataset, ITEMS)]
+    held_out = [*fitted, *checked]
+    records = [*held_out, *training_records(dataset, ITEMS)]
     tell(
         f"calibrate: {len(fitted):,} questions to fit, {len(checked):,} to check, among "
         f"{len(records):,} proteins."
     )
     vectors = np.asarray(model.encode_proteins([record.sequence for record in records]))
     items = Embedded(records, vectors)
-    is_fitted = np.arange(len(asked)) < len(fitted)
-    groups = groups_of(dataset, asked, is_fitted)
+    is_fitted = np.arange(len(held_out)) < len(fitted)
+    groups = groups_of(dataset, held_out, is_fitted)
     tables, left_out = [], {}
     for question, trait, hits in measured_hits(
-        model, Embedded(asked, vectors[: len(asked)]), items, names=names, libraries=libraries
+        model, Embedded(held_out, vectors[: len(held_out)]), items, names=names, libraries=libraries
     ):
         own = hits.of(is_fitted)
         if reason := why_no_table(own):
@@ -164,7 +164,7 @@ def check_tables(
             name: reliability(table, hits.of(members), constant=constant)
             for name, members in groups.items()
         }
-        found |= left_out_taxon(question, trait, hits, asked, is_fitted)
+        found |= left_out_taxon(question, trait, hits, held_out, is_fitted)
         tables.append(
             Checked(table, trait.meaning, whole, {name: one for name, one in found.items() if one})
         )
@@ -186,10 +186,10 @@ def training_records(dataset: ProtAnno, most: int) -> list[Record]:
 
 
 def groups_of(
-    dataset: ProtAnno, asked: Sequence[Record], is_fitted: Bool[np.ndarray, " r"]
+    dataset: ProtAnno, held_out: Sequence[Record], is_fitted: Bool[np.ndarray, " r"]
 ) -> dict[str, Bool[np.ndarray, " r"]]:
     """The checked records by their similarity to training, if the build recorded it."""
-    nearness = by_nearness(dataset, [record.accession for record in asked])
+    nearness = by_nearness(dataset, [record.accession for record in held_out])
     return {group.name: group.members & ~is_fitted for group in nearness}
 
 
@@ -197,14 +197,14 @@ def left_out_taxon(
     question: str,
     trait: Trait,
     hits: Hits,
-    asked: Sequence[Record],
+    held_out: Sequence[Record],
     is_fitted: Bool[np.ndarray, " r"],
 ) -> dict[str, Reliability]:
     """Checks the questions of the most common taxon with a table fitted without it.
 
     Empty if there is only one taxon.
     """
-    taxa = np.array([record.taxon for record in asked])
+    taxa = np.array([record.taxon for record in held_out])
     known = Counter(taxa[(taxa > 0) & ~is_fitted].tolist())
     if len(known) < 2:
         return {}
@@ -221,11 +221,12 @@ def left_out_taxon(
 
 def as_json(checked: Sequence[Checked]) -> dict:
     """The table and its check, by question and trait."""
-    return {
-        f"{one.table.question}/{one.table.trait}": {
+    found = {}
+    for one in checked:
+        groups = {name: group._asdict() for name, group in one.groups.items()}
+        found[f"{one.table.question}/{one.table.trait}"] = {
             "table": one.table._asdict(),
             "checked": one.whole and one.whole._asdict(),
-            "groups": {name: found._asdict() for name, found in one.groups.items()},
+            "groups": groups,
         }
-        for one in checked
-    }
+    return found

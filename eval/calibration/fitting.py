@@ -71,13 +71,15 @@ def fit_table(question: str, trait: str, hits: Hits) -> Table | None:
     shares = [float(hits.agrees[group].mean()) for group in groups]
     counts = [len(np.unique(hits.questions[group])) for group in groups]
     sizes = [effective_questions(hits.questions[group]) for group in groups]
+    thresholds = tuple(float(scores[group].min()) for group in groups[1:])
+    lower = tuple(lower_end(share, size) for share, size in zip(shares, sizes, strict=True))
     return Table(
         question,
         trait,
         (float(weights[0]), float(weights[1])),
-        tuple(float(scores[group].min()) for group in groups[1:]),
+        thresholds,
         tuple(shares),
-        tuple(lower_end(share, size) for share, size in zip(shares, sizes, strict=True)),
+        lower,
         tuple(counts),
         hits.base_rate,
     )

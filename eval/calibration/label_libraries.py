@@ -106,10 +106,7 @@ def above(terms: Sequence[str], parents: Mapping[str, tuple[str, ...]]) -> tuple
     """The terms and all their ancestors."""
     known, rest = dict.fromkeys(terms), list(terms)
     while rest:
-        rest = [
-            parent
-            for parent in itertools.chain.from_iterable(parents.get(term, ()) for term in rest)
-            if parent not in known
-        ]
+        found = itertools.chain.from_iterable(parents.get(term, ()) for term in rest)
+        rest = [parent for parent in found if parent not in known]
         known |= dict.fromkeys(rest)
     return tuple(known)

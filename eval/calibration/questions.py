@@ -47,7 +47,7 @@ class Hits(NamedTuple):
         )
 
 
-class Asked(NamedTuple):
+class Queries(NamedTuple):
     """Questions as a model sees them: embeddings, their records, and the records' rows."""
 
     vectors: Float[np.ndarray, "q d"]
@@ -89,38 +89,38 @@ def measured_hits(
     own = {record.accession: row for row, record in enumerate(items.records)}
     itself = np.array([own.get(record.accession, -1) for record in held_out.records])
     everything = np.arange(len(held_out.records))
-    proteins = Asked(held_out.vectors, held_out.records, everything)
+    proteins = Queries(held_out.vectors, held_out.records, everything)
     texts = embed_texts(model, held_out.records, names=names)
     for trait in TRAITS:
         yield SEQUENCE, trait, nearest(proteins, items, trait, left_out=itself)
-        asked = asking_for(trait, texts)
-        yield TEXT, trait, nearest(asked, items, trait, left_out=itself[asked.rows])
+        queries = queries_for(trait, texts)
+        yield TEXT, trait, nearest(queries, items, trait, left_out=itself[queries.rows])
         if trait.name in PROPERTY:
             yield LABEL, trait, nearest(proteins, labels(model, items.records, trait), trait)
     for library in libraries:
-        asking = proteins._replace(records=list(map(library.stated, proteins.records)))
-        yield LABEL, library.trait, nearest(asking, library.labels, library.trait)
+        queries = proteins._replace(records=list(map(library.stated, proteins.records)))
+        yield LABEL, library.trait, nearest(queries, library.labels, library.trait)
 
 
 def embed_texts(
     model: Model, records: Sequence[Record], *, names: str
 ) -> list[tuple[str, int, np.ndarray, Record]]:
     """Embeds each text of a property with its prefix: (text, record's row, embedding, record)."""
-    told = [property_texts(with_names(record, names)).values() for record in records]
-    asked = [(text, row, record) for row, record in enumerate(records) for text in told[row]]
-    distinct = list(dict.fromkeys(text for text, *_ in asked))
+    texts = [property_texts(with_names(record, names)).values() for record in records]
+    found = [(text, row, record) for row, record in enumerate(records) for text in texts[row]]
+    distinct = list(dict.fromkeys(text for text, *_ in found))
     vectors = dict(zip(distinct, model.encode_texts(distinct), strict=True)) if distinct else {}
-    return [(text, row, vectors[text], record) for text, row, record in asked]
+    return [(text, row, vectors[text], record) for text, row, record in found]
 
 
-def asking_for(trait: Trait, texts: Sequence[tuple[str, int, np.ndarray, Record]]) -> Asked:
-    """The texts that ask for a trait."""
+def queries_for(trait: Trait, texts: Sequence[tuple[str, int, np.ndarray, Record]]) -> Queries:
+    """The texts that query a trait."""
     chosen = [each for each in texts if trait.name in traits_of_text(each[0])]
     vectors = (
         np.stack([vector for _, _, vector, _ in chosen]) if chosen else np.zeros((0, 1), np.float32)
     )
     rows = np.array([row for _, row, _, _ in chosen], np.int64)
-    return Asked(vectors, [record for *_, record in chosen], rows)
+    return Queries(vectors, [record for *_, record in chosen], rows)
 
 
 def labels(model: Model, records: Sequence[Record], trait: Trait) -> Embedded:
@@ -136,19 +136,23 @@ def labels(model: Model, records: Sequence[Record], trait: Trait) -> Embedded:
 
 
 def nearest(
-    asked: Asked, items: Embedded, trait: Trait, *, left_out: Int[np.ndarray, " q"] | None = None
+    queries: Queries,
+    items: Embedded,
+    trait: Trait,
+    *,
+    left_out: Int[np.ndarray, " q"] | None = None,
 ) -> Hits:
     """The nearest `HITS` items of each question, among those whose agreement is known.
 
     Args:
       left_out: for each question, the item that is the question itself; −1 if there is none.
     """
-    if not len(asked.records) or not len(items.records):
+    if not len(queries.records) or not len(items.records):
         nothing = np.zeros(0)
         return Hits(nothing, nothing, nothing.astype(bool), nothing.astype(np.int64), 0.0)
-    cosines = np.asarray(asked.vectors, np.float64) @ np.asarray(items.vectors, np.float64).T
+    cosines = np.asarray(queries.vectors, np.float64) @ np.asarray(items.vectors, np.float64).T
     means = cosines.mean(axis=1, keepdims=True)
-    agrees, known = agreement(trait, asked.records, items.records)
+    agrees, known = agreement(trait, queries.records, items.records)
     if left_out is not None:
         rows = np.flatnonzero(left_out >= 0)
         known[rows, left_out[rows]] = False
@@ -156,7 +160,7 @@ def nearest(
     ranked = np.where(known, cosines, -np.inf)
     order = np.argsort(-ranked, axis=1, kind="stable")[:, :HITS]
     found = np.take_along_axis(known, order, axis=1)
-    rows = np.broadcast_to(asked.rows[:, None], order.shape)
+    rows = np.broadcast_to(queries.rows[:, None], order.shape)
     taken = [
         np.take_along_axis(values, order, axis=1)[found]
         for values in (cosines, cosines - means, agrees)

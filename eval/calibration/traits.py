@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, Int
 from scipy.sparse import csr_array
 
 from data_pipelines.protanno.record import Record, ec_numbers, strip_evidence
@@ -88,10 +88,11 @@ class Agreement(NamedTuple):
     known: Bool[np.ndarray, "q c"]
 
 
-def agreement(trait: Trait, asked: Sequence[Record], items: Sequence[Record]) -> Agreement:
+def agreement(trait: Trait, records: Sequence[Record], items: Sequence[Record]) -> Agreement:
     """Computes the agreement of all pairs of records."""
     numbers: dict[str, int] = {}
-    own, others = ([trait.said(record) for record in records] for records in (asked, items))
+    own = [trait.said(record) for record in records]
+    others = [trait.said(record) for record in items]
     for said in (*own, *others):
         for name in said:
             numbers.setdefault(name, len(numbers))
@@ -104,5 +105,9 @@ def agreement(trait: Trait, asked: Sequence[Record], items: Sequence[Record]) ->
 
 
 def _rows(sets: Sequence[frozenset[str]], numbers: dict[str, int]) -> csr_array:
-    rows = [np.array(sorted(numbers[name] for name in said), np.int64) for said in sets]
+    rows = [_ids(said, numbers) for said in sets]
     return counted(rows, max(1, len(numbers)))
+
+
+def _ids(said: frozenset[str], numbers: dict[str, int]) -> Int[np.ndarray, " _"]:
+    return np.array(sorted(numbers[name] for name in said), np.int64)

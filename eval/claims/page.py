@@ -33,11 +33,11 @@ def markdown(judged: Sequence[Judged]) -> str:
             if published
         }
     )
+    claims = [_claim(one) for one in judged]
+    numbers = [_row(name, row) for name, row in rows]
     return PAGE.format(
         source=SOURCE,
-        claims=table(
-            ["claim", "stated", "recomputed", "ours", "verdict"], [_claim(one) for one in judged]
-        ),
+        claims=table(["claim", "stated", "recomputed", "ours", "verdict"], claims),
         rows=table(
             [
                 "claim",
@@ -48,7 +48,7 @@ def markdown(judged: Sequence[Judged]) -> str:
                 "ours",
                 "verdict",
             ],
-            [_row(name, row) for name, row in rows],
+            numbers,
         ),
         sources="\n".join(f"- {source}" for source in sources),
     )

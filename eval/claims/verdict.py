@@ -79,7 +79,7 @@ def judge(claim: Claim, results: Mapping[str, Mapping], lacking: Mapping[str, st
 def _improvement(rows: Sequence[Row], value) -> float | None:
     """The mean of value / baseline − 1, None where a value or a baseline is unknown."""
     values = [value(row) for row in rows]
-    if any(one is None for one in values) or any(row.baseline is None for row in rows):
+    if None in values or any(row.baseline is None for row in rows):
         return None
     return float(
         np.mean([one / row.baseline.value - 1 for one, row in zip(values, rows, strict=True)])
@@ -120,8 +120,8 @@ def _ours(
     """Our number, or why there is no comparable one."""
     result = results.get(quantity.benchmark)
     if result is None or "headline" not in result:
-        told = {"missing", "failed"} & (result or {}).keys()
-        known = result[told.pop()] if told else lacking.get(quantity.benchmark)
+        reasons = {"missing", "failed"} & (result or {}).keys()
+        known = result[reasons.pop()] if reasons else lacking.get(quantity.benchmark)
         return None, known or f"missing: {BENCHMARKS[quantity.benchmark].wanted}"
     if not result["data"]["whole"]:
         return None, f"measured on other data: {result['data']['sentence']}"

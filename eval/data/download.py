@@ -98,11 +98,11 @@ def extract(archive: Path, member: str, target: Path) -> None:
             ):
                 shutil.copyfileobj(content, file)
     except (zipfile.BadZipFile, KeyError, EOFError) as error:
-        told = (
+        message = (
             f"{archive} is not a ZIP archive with {member} ({error}); remove it, then rerun the "
             "command."
         )
-        raise UserError(told) from error
+        raise UserError(message) from error
 
 
 @command
@@ -137,10 +137,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(fetch(file, args.output, licence=f"{source.licence}; {source.where}", **how))
     for name, own in sources.items():
         for source in own:
-            tell(_told(name, source))
+            tell(_remaining(name, source))
 
 
-def _told(name: str, source: Source) -> str:
+def _remaining(name: str, source: Source) -> str:
     """Which files of a source were fetched, and what remains to do."""
     if not source.where:
         return f"{name}: your own files; docs/benchmarks.md describes them."

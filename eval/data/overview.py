@@ -38,7 +38,7 @@ def _row(benchmark: Benchmark, found: Sequence[Path] | MissingData) -> tuple[str
     source = source_of(benchmark)
     missing = isinstance(found, MissingData)
     state = (
-        (f"missing: {found.lacking}", "") if missing else ("have", told_size(_bytes(set(found))))
+        (f"missing: {found.lacking}", "") if missing else ("have", size_text(_bytes(set(found))))
     )
     return benchmark.name, *state, source.licence, source.where or "your own"
 
@@ -52,7 +52,7 @@ def _files(path: Path) -> Iterator[Path]:
     yield from (file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
 
 
-def told_size(count: int) -> str:
+def size_text(count: int) -> str:
     """Formats bytes with two or three digits: `22 B`, `936 kB`, `1.2 GB`."""
     power = min(len(UNITS) - 1, (len(str(count)) - 1) // 3)
     size = count / 1000**power
@@ -65,8 +65,9 @@ def aligned(rows: Iterable[tuple[str, ...]]) -> list[str]:
     """Pads lines so that columns have equal widths."""
     rows = list(rows)
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        for row in rows
-    ]
-    return [line.rstrip() for line in lines]
+    return [_padded(row, widths) for row in rows]
+
+
+def _padded(row: Iterable[str], widths: Iterable[int]) -> str:
+    cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
+    return "  ".join(cells).rstrip()

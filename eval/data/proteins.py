@@ -31,13 +31,13 @@ def sequences_of(data_dir: Path, names: Sequence[str]) -> Iterator[str]:
             yield from proteins_of(family.parts(manifest.load(data_dir, name)))
 
 
-def _chosen(data_dir: Path, asked: Sequence[str]) -> list[str]:
+def _chosen(data_dir: Path, requested: Sequence[str]) -> list[str]:
     """The named benchmarks; by default all whose data are in the folder."""
-    if unknown := [name for name in asked if name not in (*BENCHMARKS, "all")]:
+    if unknown := [name for name in requested if name not in (*BENCHMARKS, "all")]:
         raise UserError(
             f"unknown benchmark {unknown[0]!r}; expected all or {', '.join(BENCHMARKS)}."
         )
-    return manifest.available(data_dir)[0] if "all" in asked else list(dict.fromkeys(asked))
+    return manifest.available(data_dir)[0] if "all" in requested else list(dict.fromkeys(requested))
 
 
 @command

@@ -123,14 +123,16 @@ def bootstrap_metric(
     if items < 2:
         return UNKNOWN
     rows = np.arange(items)
+
+    def of_rows(positions):
+        return metric(*(array[positions] for array in arrays))
+
     drawn = (
         np.repeat(rows, counts)
         for part in resampled_counts(items, seed=seed, resamples=resamples)
         for counts in part
     )
-    return percentile_interval(
-        [metric(*(array[positions] for array in arrays)) for positions in drawn]
-    )
+    return percentile_interval(list(map(of_rows, drawn)))
 
 
 def bootstrap_of_sums(

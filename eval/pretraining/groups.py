@@ -8,7 +8,7 @@ otherwise MinHash separates close relatives from the rest.
 A number over a whole split mixes proteins that have a close relative in training with those that
 have none. Nearness is what the build kept (`data_pipelines.protanno.nearest`): identity and
 coverage from a search where it was given one, so that the groups are the same for every model of
-the dataset; otherwise MinHash tells close relatives from the rest.
+the dataset; otherwise MinHash separates close relatives from the rest.
 """
 
 from collections.abc import Mapping, Sequence
@@ -109,9 +109,9 @@ def measured(groups: Sequence[Group], values: Mapping[str, Float[np.ndarray, " N
         for model, numbers in values.items():
             own = numbers[group.members]
             of_models[model] = {"mean": float(own.mean()), "interval": bootstrap_interval(own)}
-        told = {"name": group.name, "records": int(group.members.sum())}
+        facts = {"name": group.name, "records": int(group.members.sum())}
         rows.append(
-            told | {"related_without_text": group.related_without_text, "models": of_models}
+            facts | {"related_without_text": group.related_without_text, "models": of_models}
         )
     return rows
 

@@ -287,24 +287,24 @@ class Retrieval(Evaluation):
         compared |= result["transfers"]
         compared["chance"] = result["chance"]
         rows = [
-            [f"{direction}, {who}", *(number(values.get(f"{name}_{column}")) for column in COLUMNS)]
+            _row(f"{direction}, {who}", name, values)
             for name, direction in DIRECTIONS.items()
             for who, values in compared.items()
         ]
         intervals = [
             f"{interval(result[f'{name}_r1_interval'])} {text}" for name, text in DIRECTIONS.items()
         ]
-        told = result["linear"] and result["linear"] | {
+        fields = result["linear"] and result["linear"] | {
             "validation_mrr": number(result["linear"]["validation_mrr"])
         }
         linear = (
-            LINEAR.format(**told)
-            if told
+            LINEAR.format(**fields)
+            if fields
             else "not trained, because there is no validation split to choose it on"
         )
         return SECTION.format(
             **{name: result[name] for name in ("pool", "split", "split_records")},
-            fewer=f" ({result['requested_pool']} were asked for)"
+            fewer=f" ({result['requested_pool']} were requested)"
             if result["pool"] < result["requested_pool"]
             else "",
             table=table(["", "R@1", "R@5", "R@10", "MRR", "median rank"], rows),
@@ -315,6 +315,10 @@ class Retrieval(Evaluation):
             transfers=_transfers(result["transfers"]),
             groups=_groups(result),
         )
+
+
+def _row(title: str, name: str, values: Mapping) -> list[str]:
+    return [title, *(number(values.get(f"{name}_{column}")) for column in COLUMNS)]
 
 
 def _transfers(found: Mapping[str, Mapping]) -> str:

@@ -67,7 +67,7 @@ def find_cases(records: Sequence[Record], text_key: Callable[[str], Hashable] = 
     none replaces another.
     """
     texts = [property_texts(record) for record in records]
-    said = {name: sorted({text[name] for text in texts if name in text}) for name in LOCALISED}
+    said = {name: _distinct(texts, name) for name in LOCALISED}
     keys = {text: text_key(text) for of_property in said.values() for text in of_property}
     cases = []
     for record, own in zip(records, texts, strict=True):
@@ -79,15 +79,18 @@ def find_cases(records: Sequence[Record], text_key: Callable[[str], Hashable] = 
         }
         truth = {name: residues for name, residues in truth.items() if residues.any()}
         rng = record_rng(record, "other text")
-        others = {
-            name: [text for text in said[name] if keys[text] != keys[own[name]]] for name in truth
-        }
-        other = {
-            name: options[rng.integers(len(options))] for name, options in others.items() if options
-        }
+        other = {}
+        for name in truth:
+            options = [text for text in said[name] if keys[text] != keys[own[name]]]
+            if options:
+                other[name] = options[rng.integers(len(options))]
         if truth:
             cases.append(Case(record, {name: own[name] for name in truth}, other, truth))
     return cases
+
+
+def _distinct(texts: Sequence[Mapping[str, str]], name: str) -> list[str]:
+    return sorted({text[name] for text in texts if name in text})
 
 
 def check_without_pda(name: str, config: Mapping) -> None:
@@ -156,13 +159,17 @@ class SegmentLocalisation(Evaluation):
             else {"without_pda": "no --control checkpoint, trained with loss.pda = 0, was given"}
         )
         missing |= {} if baselines else {"text_free_tagger": "there is no dataset to train it on"}
+        proteins = {name: len(true[name]) for name in LOCALISED}
+        annotated = {name: self._count_annotated(name) for name in LOCALISED}
+        aurocs = {name: _mean(true[name]) for name in LOCALISED}
+        intervals = {name: _interval(true[name]) for name in LOCALISED}
         result = {
             "split": self._split,
             "pool": self._pool,
-            "proteins": {name: len(true[name]) for name in LOCALISED},
-            "annotated_residues": {name: self._count_annotated(name) for name in LOCALISED},
-            "auroc": {name: _mean(true[name]) for name in LOCALISED},
-            "auroc_interval": {name: _interval(true[name]) for name in LOCALISED},
+            "proteins": proteins,
+            "annotated_residues": annotated,
+            "auroc": aurocs,
+            "auroc_interval": intervals,
             "absent_controls": missing,
         }
         for key in CONTROLS:
@@ -210,9 +217,8 @@ class SegmentLocalisation(Evaluation):
         shown = order[:SHOWN]
         if not shown:
             return {}
-        weights = model.segments_batch(
-            [case.record.sequence for case in shown], [case.texts for case in shown]
-        )
+        sequences = [case.record.sequence for case in shown]
+        weights = model.segments_batch(sequences, [case.texts for case in shown])
         proteins = {}
         for case, matrix in zip(shown, weights, strict=True):
             tracks = [
@@ -230,25 +236,19 @@ class SegmentLocalisation(Evaluation):
     ) -> dict[str, Float[np.ndarray, " N"]]:
         """Per property the AUROC of its annotated proteins; NaN if `texts_of` gives no text."""
         texts = [texts_of(case) for case in self._cases]
-        asked = [(case, own) for case, own in zip(self._cases, texts, strict=True) if own]
-        weights = model.segments_batch(
-            [case.record.sequence for case, _ in asked], [own for _, own in asked]
-        )
+        given = [(case, own) for case, own in zip(self._cases, texts, strict=True) if own]
+        sequences = [case.record.sequence for case, _ in given]
+        weights = model.segments_batch(sequences, [own for _, own in given])
         found = {
             (case.record.accession, name): auroc(row, case.truth[name])
-            for (case, own), matrix in zip(asked, weights, strict=True)
+            for (case, own), matrix in zip(given, weights, strict=True)
             for name, row in zip(own, matrix, strict=True)
         }
-        return {
-            name: np.array(
-                [
-                    found.get((case.record.accession, name), np.nan)
-                    for case in self._cases
-                    if name in case.truth
-                ]
-            )
-            for name in LOCALISED
-        }
+        aurocs = {}
+        for name in LOCALISED:
+            accessions = [case.record.accession for case in self._cases if name in case.truth]
+            aurocs[name] = np.array([found.get((one, name), np.nan) for one in accessions])
+        return aurocs
 
     def _tagged(self, taggers: Mapping[str, Tagger]) -> dict[str, Float[np.ndarray, " N"]]:
         return {
@@ -270,16 +270,7 @@ class SegmentLocalisation(Evaluation):
     @staticmethod
     def markdown(result: dict) -> str:
         """A table by property: AUROC, controls, paired differences."""
-        rows = [
-            [
-                name,
-                str(result["proteins"][name]),
-                str(result["annotated_residues"][name]),
-                f"{number(result['auroc'][name])} {interval(result['auroc_interval'][name])}",
-                *(_control_cell(result, key, name) for key in CONTROLS),
-            ]
-            for name in LOCALISED
-        ]
+        rows = [_row(result, name) for name in LOCALISED]
         header = [
             "property",
             "proteins",
@@ -291,15 +282,24 @@ class SegmentLocalisation(Evaluation):
             f"Not measured with {CONTROLS[key]}: {reason}."
             for key, reason in result["absent_controls"].items()
         ]
+        verdicts = [f"- {name}: **{text}**." for name, text in result["verdict"].items()]
         return SECTION.format(
-            verdicts="\n".join(
-                f"- {name}: **{text}**." for name, text in result["verdict"].items()
-            ),
+            verdicts="\n".join(verdicts),
             table=table(header, rows),
             pool=result["pool"],
             split=result["split"],
             absent="".join(f"\n\n{sentence}" for sentence in absent),
         )
+
+
+def _row(result: Mapping, name: str) -> list[str]:
+    return [
+        name,
+        str(result["proteins"][name]),
+        str(result["annotated_residues"][name]),
+        f"{number(result['auroc'][name])} {interval(result['auroc_interval'][name])}",
+        *(_control_cell(result, key, name) for key in CONTROLS),
+    ]
 
 
 def verdict(result: Mapping, name: str) -> str:

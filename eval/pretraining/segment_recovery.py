@@ -8,7 +8,7 @@ similarity texts (or names, if absent) share no content word.
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Bool, Int
@@ -198,16 +198,8 @@ class SegmentRecovery(Evaluation):
     def markdown(result: dict) -> str:
         """A table over all masked residues and over the annotated ones."""
         rows = [
-            [
-                title,
-                str(part["masked_residues"]),
-                *(f"{number(part[key])} {interval(part[f'{key}_interval'])}" for key in COMPARED),
-                *(number(part.get(key)) for key in WITHOUT_TEXT),
-            ]
-            for title, part in (
-                ("all masked residues", result),
-                ("of them annotated", result["annotated"]),
-            )
+            _row("all masked residues", result),
+            _row("of them annotated", result["annotated"]),
         ]
         return SECTION.format(
             verdict=verdict(result),
@@ -217,6 +209,12 @@ class SegmentRecovery(Evaluation):
                 for name in ("proteins", "split", "without_partner", "most_frequent_residue")
             },
         )
+
+
+def _row(title: str, part: Mapping) -> list[str]:
+    compared = [f"{number(part[key])} {interval(part[f'{key}_interval'])}" for key in COMPARED]
+    without_text = [number(part.get(key)) for key in WITHOUT_TEXT]
+    return [title, str(part["masked_residues"]), *compared, *without_text]
 
 
 def verdict(result: dict) -> str:

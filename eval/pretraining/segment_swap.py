@@ -135,11 +135,13 @@ class SegmentSwap(Evaluation):
         """Adds the number of proteins and intervals."""
         scores = self.scores(model)
         parts = {name: scores[self._of(name)] for name in PROPERTIES}
+        proteins = {name: len(part) for name, part in parts.items()}
+        intervals = {name: bootstrap_interval(part) for name, part in parts.items()}
         return {
             "split": self._split,
             "pool": self._pool,
-            "proteins": {name: len(part) for name, part in parts.items()},
-            "interval": {name: bootstrap_interval(part) for name, part in parts.items()},
+            "proteins": proteins,
+            "interval": intervals,
             **self.metrics(model),
         }
 
@@ -169,10 +171,12 @@ class SegmentSwap(Evaluation):
             ]
             for name in PROPERTIES
         ]
+        verdicts = [f"- {name}: **{verdict(result, name)}**." for name in PROPERTIES]
         return SECTION.format(
-            verdicts="\n".join(f"- {name}: **{verdict(result, name)}**." for name in PROPERTIES),
+            verdicts="\n".join(verdicts),
             table=table(["property", "proteins", "score"], rows),
-            **{name: result[name] for name in ("pool", "split")},
+            pool=result["pool"],
+            split=result["split"],
         )
 
 

@@ -23,7 +23,7 @@ from eval.pretraining.groups import by_nearness
 from eval.pretraining.pool import fixed_pool
 from eval.pretraining.trained_baselines import VALIDATION_POOL, TrainedBaselines
 from eval.pretraining.transfer_questions import (
-    Asked,
+    KindQuestions,
     TransferAnswers,
     mean_over_kinds,
     precisions,
@@ -43,8 +43,8 @@ Mean average precision over the questions of a kind, each a phrase such as “{e
 the proteins of the pool by cosine: {pool} records of the split `{split}`. Questions are {source};
 questions that fewer than {minimum} proteins of the pool answer, or more than half, are left out, as
 are proteins for which the kind is unknown. *Prevalence*: the mean share of proteins that answer.
-*Chance*: the mean average precision of a random order. *Right of ten*: how many of the ten proteins
-that ProtCLIP ranks highest answer, on average. In brackets: 95 % bootstrap intervals over
+*Chance*: the mean average precision of a random order. *Correct in top ten*: how many of the ten
+proteins that ProtCLIP ranks highest answer, on average. In brackets: 95 % bootstrap intervals over
 questions.{transfers}{nearness}"""
 TRANSFERS = """
 
@@ -76,12 +76,12 @@ def kinds_of(questions: Questions, accessions: list[str]) -> dict[str, Kind]:
     """The questions, by kind, that enough but not too many of the proteins answer."""
     place = {accession: index for index, accession in enumerate(accessions)}
     kinds = {}
-    for name, asked in sorted(questions.items()):
-        everyone = frozenset().union(*asked.values())
+    for name, of_kind in sorted(questions.items()):
+        everyone = frozenset().union(*of_kind.values())
         known = sorted(place[accession] for accession in everyone if accession in place)
         names = np.array(accessions)[known]
         texts, answered = [], []
-        for text, accessions_of in sorted(asked.items()):
+        for text, accessions_of in sorted(of_kind.items()):
             row = np.array([accession in accessions_of for accession in names], bool)
             if row.sum() >= MIN_POSITIVES and 2 * row.sum() <= len(row):
                 texts.append(text)
@@ -182,19 +182,14 @@ class SingleProperty(Evaluation):
         beside = {"kinds": kinds, "transfers": chosen, "by_nearness": self._by_nearness(scores)}
         return described | self.metrics(model) | beside
 
-    def asked(self, model: Encoder) -> list[Asked]:
+    def scored_questions(self, model: Encoder) -> list[KindQuestions]:
         """The questions of each kind with the model's scores."""
         scores = self.scores(model)
-        return [
-            Asked(
-                name,
-                kind.texts,
-                [self._records[place] for place in kind.known],
-                kind.answered,
-                scores[name],
-            )
-            for name, kind in self.kinds.items()
-        ]
+        found = []
+        for name, kind in self.kinds.items():
+            records = [self._records[place] for place in kind.known]
+            found.append(KindQuestions(name, kind.texts, records, kind.answered, scores[name]))
+        return found
 
     def transfers(self, model: Encoder, baselines: TrainedBaselines) -> dict[str, TransferAnswers]:
         """Annotation transfers by name.
@@ -207,9 +202,11 @@ class SingleProperty(Evaluation):
             return {}
         if not baselines.references:
             return {}
-        found = transfer_answers(baselines, tuning.asked(model), self.asked(model), self._said)
+        found = transfer_answers(
+            baselines, tuning.scored_questions(model), self.scored_questions(model), self._said
+        )
         if baselines.untrained is not None:
-            tuned = mean_over_kinds(tuning.asked(baselines.untrained))
+            tuned = mean_over_kinds(tuning.scored_questions(baselines.untrained))
             found[RANDOM] = TransferAnswers(self.scores(baselines.untrained), UNTUNED, tuned)
         return found
 
@@ -241,10 +238,10 @@ class SingleProperty(Evaluation):
             for name, kind in self.kinds.items():
                 own = group.members[kind.known]
                 positives = kind.answered[:, own].sum(1)
-                asked = (positives >= MIN_POSITIVES) & (positives < own.sum())
-                if asked.any():
-                    answered = kind.answered[np.ix_(asked, own)]
-                    among = {model: by[name][np.ix_(asked, own)] for model, by in scores.items()}
+                counted = (positives >= MIN_POSITIVES) & (positives < own.sum())
+                if counted.any():
+                    answered = kind.answered[np.ix_(counted, own)]
+                    among = {model: by[name][np.ix_(counted, own)] for model, by in scores.items()}
                     means = {
                         model: _summary(precisions(part, answered)) for model, part in among.items()
                     }
@@ -252,7 +249,7 @@ class SingleProperty(Evaluation):
                         "name": group.name,
                         "kind": name,
                         "proteins": int(own.sum()),
-                        "questions": int(asked.sum()),
+                        "questions": int(counted.sum()),
                     }
                     rows.append(row | {"models": means})
         return rows
@@ -281,7 +278,7 @@ class SingleProperty(Evaluation):
         texts = model.encode_texts([text for kind in self.kinds.values() for text in kind.texts])
         ends = np.cumsum([len(kind.texts) for kind in self.kinds.values()])
         parts = zip(self.kinds.items(), np.split(texts, ends[:-1]), strict=True)
-        return {name: asked @ proteins[kind.known].T for (name, kind), asked in parts}
+        return {name: own @ proteins[kind.known].T for (name, kind), own in parts}
 
     def _precisions(self, model: Encoder) -> dict[str, Float[np.ndarray, " _"]]:
         """By kind, the average precision of each question."""
@@ -303,7 +300,7 @@ class SingleProperty(Evaluation):
             "ProtCLIP",
             "linear model",
             "Δ",
-            "right of ten",
+            "correct in top ten",
         ]
         return SECTION.format(
             table=table(header, rows),

@@ -174,10 +174,11 @@ class SiteLocalisation(Evaluation):
     def metrics(self, model: Model) -> dict[str, float]:
         """The mean AUROC of each kind of site."""
         weights = self._weights(model, [case.text for case in self._cases])
-        return {
-            f"auroc_{kind}": _mean([own.auroc for own in self._scores(weights, kind).values()])
-            for kind in KINDS
-        }
+        found = {}
+        for kind in KINDS:
+            aurocs = [own.auroc for own in self._scores(weights, kind).values()]
+            found[f"auroc_{kind}"] = _mean(aurocs)
+        return found
 
     def report(
         self, model: Model, *, control: Model | None, baselines: TrainedBaselines | None = None
@@ -201,12 +202,12 @@ class SiteLocalisation(Evaluation):
         self, model: Model, texts: Sequence[str | None]
     ) -> dict[int, Float[np.ndarray, " _"]]:
         """The weights of each case (by its index) that has a text."""
-        asked = [position for position, text in enumerate(texts) if text]
-        sequences = [self._cases[position].record.sequence for position in asked]
+        with_text = [position for position, text in enumerate(texts) if text]
+        sequences = [self._cases[position].record.sequence for position in with_text]
         weights = model.segments_batch(
-            sequences, [{"function": texts[position]} for position in asked]
+            sequences, [{"function": texts[position]} for position in with_text]
         )
-        return {position: row for position, (row,) in zip(asked, weights, strict=True)}
+        return {position: row for position, (row,) in zip(with_text, weights, strict=True)}
 
     def _scores(
         self, weights: Mapping[int, Float[np.ndarray, " _"]], kind: str
@@ -220,28 +221,26 @@ class SiteLocalisation(Evaluation):
 
     def _summary(self, kind: str, weights: Mapping, other_weights: Mapping) -> dict:
         own, other = self._scores(weights, kind), self._scores(other_weights, kind)
-        aurocs, tops = (
-            [getattr(scores, name) for scores in own.values()] for name in ("auroc", "top")
-        )
+        aurocs = [scores.auroc for scores in own.values()]
+        tops = [scores.top for scores in own.values()]
         differences = np.array(
             [own[position].auroc - other[position].auroc for position in own if position in other]
         )
         rng = np.random.default_rng(0)
-        nulls = {
-            "shifted": [
-                scores.shifted[rng.integers(len(scores.shifted), size=PERMUTATIONS)]
-                for scores in own.values()
-            ],
-            "same_residues": [
-                same_residues(
-                    weights[position],
-                    self._cases[position].sites[kind],
-                    self._cases[position].record.sequence,
-                    rng,
-                )
-                for position in own
-            ],
-        }
+        shifted = [
+            scores.shifted[rng.integers(len(scores.shifted), size=PERMUTATIONS)]
+            for scores in own.values()
+        ]
+        permuted = [
+            same_residues(
+                weights[position],
+                self._cases[position].sites[kind],
+                self._cases[position].record.sequence,
+                rng,
+            )
+            for position in own
+        ]
+        nulls = {"shifted": shifted, "same_residues": permuted}
         summary = {
             "proteins": len(own),
             "residues": sum(int(self._cases[position].sites[kind].sum()) for position in own),
@@ -259,19 +258,7 @@ class SiteLocalisation(Evaluation):
     @staticmethod
     def markdown(result: dict) -> str:
         """A table by kind of site."""
-        rows = [
-            [
-                kind.replace("_", " "),
-                str(own["proteins"]),
-                str(own["residues"]),
-                f"{number(own['auroc'])} {interval(own['auroc_interval'])}",
-                *(_null_cell(own[name]) for name in NULLS),
-                f"{number(own['difference_other_record_text'])} "
-                f"{interval(own['difference_other_record_text_interval'])}",
-                f"{number(own['top'])} {interval(own['top_interval'])}",
-            ]
-            for kind, own in result["kinds"].items()
-        ]
+        rows = [_row(kind, own) for kind, own in result["kinds"].items()]
         header = [
             "sites",
             "proteins",
@@ -281,14 +268,30 @@ class SiteLocalisation(Evaluation):
             "Δ to another record's text",
             "top 5 %",
         ]
+        verdicts = [
+            f"- {kind.replace('_', ' ')}s: **{verdict(own)}**."
+            for kind, own in result["kinds"].items()
+        ]
         return SECTION.format(
-            verdicts="\n".join(
-                f"- {kind.replace('_', ' ')}s: **{verdict(own)}**."
-                for kind, own in result["kinds"].items()
-            ),
+            verdicts="\n".join(verdicts),
             table=table(header, rows),
-            **{name: result[name] for name in ("pool", "split", "permutations")},
+            pool=result["pool"],
+            split=result["split"],
+            permutations=result["permutations"],
         )
+
+
+def _row(kind: str, own: Mapping) -> list[str]:
+    return [
+        kind.replace("_", " "),
+        str(own["proteins"]),
+        str(own["residues"]),
+        f"{number(own['auroc'])} {interval(own['auroc_interval'])}",
+        *(_null_cell(own[name]) for name in NULLS),
+        f"{number(own['difference_other_record_text'])} "
+        f"{interval(own['difference_other_record_text_interval'])}",
+        f"{number(own['top'])} {interval(own['top_interval'])}",
+    ]
 
 
 def verdict(own: Mapping) -> str:

@@ -203,10 +203,10 @@ def read_annotated(dataset: ProtAnno, names: Iterable[str]) -> dict[str, Annotat
 def _best_tagger(training: Annotated, validation: Annotated) -> Tagger:
     """The tagger with the window that works best on the validation proteins."""
     taggers = [fit_tagger(training, half_window) for half_window in HALF_WINDOWS]
-    means = [
-        np.mean([auroc(tagger.scores(text), marked) for text, marked in validation])
-        for tagger in taggers
-    ]
+    means = []
+    for tagger in taggers:
+        aurocs = [auroc(tagger.scores(text), marked) for text, marked in validation]
+        means.append(np.mean(aurocs))
     return taggers[int(np.argmax(means))]
 
 

@@ -28,7 +28,7 @@ FIRST = (1, 5, None)
 """How many informative neighbours may count; None = all."""
 
 
-class Asked(NamedTuple):
+class KindQuestions(NamedTuple):
     """The questions of one kind to the N records for which it is known: Q texts."""
 
     kind: str
@@ -44,7 +44,7 @@ class Asked(NamedTuple):
 
 
 Scored = list[np.ndarray]
-"""By kind, in the order of the questions asked, [Q, N]."""
+"""By kind, in the order of the questions, [Q, N]."""
 
 
 class TransferAnswers(NamedTuple):
@@ -57,8 +57,8 @@ class TransferAnswers(NamedTuple):
 
 def transfer_answers(
     baselines: TrainedBaselines,
-    validation: Sequence[Asked],
-    test: Sequence[Asked],
+    validation: Sequence[KindQuestions],
+    test: Sequence[KindQuestions],
     said: Callable[[Sequence[Record]], Mapping[str, Mapping[str, Collection[str]]]],
 ) -> dict[str, TransferAnswers]:
     """By name, each source of neighbours and the best of them combined with the model.
@@ -66,9 +66,7 @@ def transfer_answers(
     Args:
       said: what training records answer, by kind and text.
     """
-    pools = Pools(
-        *([record for asked in split for record in asked.records] for split in (validation, test))
-    )
+    pools = Pools(_records(validation), _records(test))
     sources = neighbour_sources(baselines, pools)
     lent = [
         one.record
@@ -82,11 +80,17 @@ def transfer_answers(
     )
     answers = said(training)
 
-    def of_split(neighbours: Neighbours, split: Sequence[Asked], first: int | None) -> Scored:
+    def of_split(
+        neighbours: Neighbours, split: Sequence[KindQuestions], first: int | None
+    ) -> Scored:
         scores = []
-        for asked in split:
-            answered, known = training_answers(asked.texts, training, answers.get(asked.kind, {}))
-            scores.append(label_scores(neighbours, asked.accessions, answered, known, first=first))
+        for questions in split:
+            answered, known = training_answers(
+                questions.texts, training, answers.get(questions.kind, {})
+            )
+            scores.append(
+                label_scores(neighbours, questions.accessions, answered, known, first=first)
+            )
         return scores
 
     results, tuned = {}, {}
@@ -109,16 +113,28 @@ def transfer_answers(
     return results
 
 
+def _records(split: Sequence[KindQuestions]) -> list[Record]:
+    return [record for questions in split for record in questions.records]
+
+
+def _mixed(share: float, split: Sequence[KindQuestions], homology: Scored) -> Scored:
+    """The model's scores with weight `share`, and homology's with the rest."""
+    return [
+        share * by_question(questions.model) + (1 - share) * by_question(scores)
+        for questions, scores in zip(split, homology, strict=True)
+    ]
+
+
 def _combinations(
-    name: str, homology: Sequence[Scored], validation: Sequence[Asked], test: Sequence[Asked]
+    name: str,
+    homology: Sequence[Scored],
+    validation: Sequence[KindQuestions],
+    test: Sequence[KindQuestions],
 ) -> dict:
     found = {}
     for share in MODEL_SHARES:
         found[f"{name}, model's share {share:.1f}"] = [
-            [
-                share * by_question(asked.model) + (1 - share) * by_question(scores)
-                for asked, scores in zip(split, own, strict=True)
-            ]
+            _mixed(share, split, own)
             for split, own in zip((validation, test), homology, strict=True)
         ]
     return found
@@ -131,7 +147,9 @@ def by_question(scores: Float[np.ndarray, "Q N"]) -> Float[np.ndarray, "Q N"]:
 
 
 def _chosen(
-    candidates: Mapping[str, Sequence[Scored]], validation: Sequence[Asked], test: Sequence[Asked]
+    candidates: Mapping[str, Sequence[Scored]],
+    validation: Sequence[KindQuestions],
+    test: Sequence[KindQuestions],
 ) -> tuple[TransferAnswers, Sequence[Scored]]:
     """The candidate with the best validation MAP (the first of equals), and its scores.
 
@@ -139,21 +157,23 @@ def _chosen(
     """
     measured = {name: mean_over_kinds(validation, scores[0]) for name, scores in candidates.items()}
     best = max(measured, key=measured.get)
-    own = {asked.kind: scores for asked, scores in zip(test, candidates[best][1], strict=True)}
+    own = {
+        questions.kind: scores for questions, scores in zip(test, candidates[best][1], strict=True)
+    }
     return TransferAnswers(own, best, measured[best]), candidates[best]
 
 
-def mean_over_kinds(split: Sequence[Asked], scores: Scored | None = None) -> float:
+def mean_over_kinds(split: Sequence[KindQuestions], scores: Scored | None = None) -> float:
     """The mean over kinds of the mean over questions of average precision.
 
     By default of the model's own scores.
     """
-    scores = [asked.model for asked in split] if scores is None else scores
+    scores = [questions.model for questions in split] if scores is None else scores
     return float(
         np.mean(
             [
-                precisions(own, asked.answered).mean()
-                for asked, own in zip(split, scores, strict=True)
+                precisions(own, questions.answered).mean()
+                for questions, own in zip(split, scores, strict=True)
             ]
         )
     )

@@ -14,7 +14,7 @@ from jaxtyping import Float
 from scipy.sparse import csr_array
 
 from data_pipelines.protanno.record import Record, biotext
-from eval.baselines.bags import counted, inverse_document_frequency, unit_rows, words
+from eval.baselines.bags import counted, inverse_document_frequency, unit_rows, word_ids
 from eval.baselines.neighbours import (
     Neighbours,
     by_composition,
@@ -165,12 +165,7 @@ class ReferenceWords:
     @staticmethod
     def _counts(texts: Sequence[str], vocabulary: dict[str, int]) -> csr_array:
         """Counts the words of each text; new words are added to the vocabulary."""
-        ids = [
-            np.array(
-                [vocabulary.setdefault(word, len(vocabulary)) for word in words(text)], np.int64
-            )
-            for text in texts
-        ]
+        ids = [word_ids(text, vocabulary) for text in texts]
         return counted(ids, len(vocabulary))
 
 

@@ -13,6 +13,7 @@ import hashlib
 import json
 import pathlib
 import shutil
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
@@ -92,20 +93,19 @@ class FineTuning:
         )
         data = _Data(problem, self._config.max_protein_tokens - SPECIAL_TOKENS)
         tuned = [self._tuned(problem, data, network, seed) for seed in self._config.seeds]
+        best_epochs = [best_epoch(of_seed.history) + 1 for of_seed in tuned]
+        best_valid = [float(max(of_seed.history)) for of_seed in tuned]
         facts = {
             "epochs": [len(of_seed.history) for of_seed in tuned],
-            "best_epoch": [best_epoch(of_seed.history) + 1 for of_seed in tuned],
-            "best_valid": [float(max(of_seed.history)) for of_seed in tuned],
+            "best_epoch": best_epochs,
+            "best_valid": best_valid,
             "truncated": data.truncated,
             "config": self._config.to_dict(),
         }
-        return Fitted(
-            {
-                split: np.stack([getattr(of_seed, split) for of_seed in tuned])
-                for split in ("valid", "test")
-            },
-            facts,
-        )
+        outputs = {}
+        for split in ("valid", "test"):
+            outputs[split] = np.stack([getattr(of_seed, split) for of_seed in tuned])
+        return Fitted(outputs, facts)
 
     def _tuned(self, problem: Problem, data: "_Data", network: TunedNetwork, seed: int) -> "Tuned":
         folder = self._folder / problem.name / f"seed-{seed}"
@@ -208,17 +208,20 @@ class Tuned(NamedTuple):
     test: Float32[np.ndarray, "m C"]
 
 
+def _examples(sequences: Sequence[str], max_residues: int) -> list:
+    return [protein_example(sequence[:max_residues]) for sequence in sequences]
+
+
 class _Data:
     """The problem as the network reads it: proteins are cut to `max_residues`."""
 
     def __init__(self, problem: Problem, max_residues: int):
         sequences = {split: problem.sequences(split) for split in ("train", "valid", "test")}
-        self.truncated = {
-            split: sum(len(s) > max_residues for s in some) for split, some in sequences.items()
-        }
+        self.truncated = {}
+        for split, some in sequences.items():
+            self.truncated[split] = sum(len(s) > max_residues for s in some)
         self.train, self.valid, self.test = (
-            [protein_example(sequence[:max_residues]) for sequence in some]
-            for some in sequences.values()
+            _examples(some, max_residues) for some in sequences.values()
         )
         targets = problem.targets("train")
         self.scale = Scale.of(targets)

@@ -127,7 +127,9 @@ def prepare_splits(
                 f"sequences, chosen by their hash, were set aside for it ({len(splits[name])} "
                 "rows)."
             )
-    held = {name: {sample.sequence for sample in splits[name]} for name in ("valid", "test")}
+    held = {}
+    for name in ("valid", "test"):
+        held[name] = {sample.sequence for sample in splits[name]}
     leaks = {f"{name} in {other}": _count(splits[name], held[other]) for name, other in _LEAKS}
     removed = dict.fromkeys(leaks, 0)
     for name, other in _LEAKS if remove_leaks else ():
@@ -169,6 +171,6 @@ def _carve(
         {sample.sequence for sample in samples}, key=lambda sequence: hash64(f"{salt} {sequence}")
     )
     chosen = set(distinct[: max(1, round(fraction * len(distinct)))])
-    return [s for s in samples if s.sequence in chosen], [
-        s for s in samples if s.sequence not in chosen
-    ]
+    aside = [s for s in samples if s.sequence in chosen]
+    kept = [s for s in samples if s.sequence not in chosen]
+    return aside, kept

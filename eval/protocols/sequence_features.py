@@ -24,9 +24,7 @@ Knuth, The Art of Computer Programming, volume 3, section 6.4.
 
 def composition(sequences: Sequence[str]) -> Float32[np.ndarray, "n 20"]:
     """Share of each amino acid among a sequence's letters, columns as in `AMINO_ACIDS`."""
-    counts = np.array(
-        [[sequence.count(letter) for letter in AMINO_ACIDS] for sequence in sequences], np.float32
-    )
+    counts = np.array([list(map(s.count, AMINO_ACIDS)) for s in sequences], np.float32)
     lengths = np.array([len(sequence) for sequence in sequences], np.float32)
     return counts.reshape(-1, len(AMINO_ACIDS)) / lengths[:, None]
 

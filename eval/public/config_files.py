@@ -13,10 +13,9 @@ from eval.protocols import protocol_config
 from eval.public.protocols import PROTOCOLS
 from protclip_jax.config.config_file import find_config, load_config
 
-FIELDS: dict[str, Mapping[str, Kind]] = {
-    **{name: protocol.fields for name, protocol in PROTOCOLS.items()},
-    **{family.name: family.fields for family in FAMILIES if family.fields},
-}
+_OF_PROTOCOLS = {name: protocol.fields for name, protocol in PROTOCOLS.items()}
+_OF_FAMILIES = {family.name: family.fields for family in FAMILIES if family.fields}
+FIELDS: dict[str, Mapping[str, Kind]] = {**_OF_PROTOCOLS, **_OF_FAMILIES}
 """The config files, without suffix, and the fields of each."""
 
 

@@ -59,14 +59,14 @@ class Suite:
     shared: dict = dataclasses.field(default_factory=dict)
 
     def results(self, names: Sequence[str], data_dir: pathlib.Path) -> dict[str, dict]:
-        """The result of each benchmark that the data folder has; of the others one sentence.
+        """The result of each benchmark that the data folder has; one sentence for each other.
 
-        A result holds `benchmark`, `family`, `protocol` (in the words of published numbers),
-        `headline` (metric → mean, std, interval; without test proteins of the pretraining),
-        `headline_with_seen` (with them, where there are any), `result` (all that the family tells),
-        `data` (files, counts, whether they are the published ones), `published`, `seconds`,
-        `hardware`. In its place stands `missing`, on what is wanted, or `failed`, on what is
-        wrong, also told at once: one benchmark's mistake costs no other.
+        A result has `benchmark`, `family`, `protocol` (worded as in published numbers), `headline`
+        (metric → mean, std, interval; without test proteins seen in pretraining),
+        `headline_with_seen` (with them, if there are any), `result` (everything that the family
+        reports), `data` (files, counts, whether they are the published ones), `published`,
+        `seconds` and `hardware`. Without a result there is `missing` (what is needed) or `failed`
+        (what is wrong, also printed at once): an error in one benchmark does not stop the others.
         """
         found = {}
         for number, name in enumerate(names, 1):
@@ -172,14 +172,16 @@ def sources_of(name: str, data: Data) -> list[SourceFile]:
 
 
 def described(name: str, data: Data) -> dict:
-    """What a report tells of the data, and how they relate to the published ones."""
+    """A report's facts about the data and their relation to the published data."""
     family = family_of(name)
     parts, counts = family.parts(data), family.counts(data)
     whole = completeness(BENCHMARKS[name].proteins_of or name, counts)
+    files = [dataclasses.asdict(source) for source in sources_of(name, data)]
+    notes = list(dict.fromkeys(note for part in parts for note in part.notes))
     return {
-        "files": [dataclasses.asdict(source) for source in sources_of(name, data)],
+        "files": files,
         "rejected": sum(len(part.rejects) for part in parts),
-        "notes": list(dict.fromkeys(note for part in parts for note in part.notes)),
+        "notes": notes,
         "audit": family.audit(data),
         "counts": counts,
         "whole": whole.whole,

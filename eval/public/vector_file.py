@@ -1,6 +1,7 @@
 """One vector per protein from any model's file, found by sequence hash, id or accession."""
 
 import dataclasses
+import itertools
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -118,9 +119,8 @@ def _unambiguous(proteins: Proteins) -> dict[str, list[str]]:
     for sequence, names in proteins.items():
         for key in (key for name in names for key in _keys(name)):
             stands_for[key].add(sequence)
-    return {
-        sequence: [
-            key for name in sorted(names) for key in _keys(name) if len(stands_for[key]) == 1
-        ]
-        for sequence, names in proteins.items()
-    }
+    found = {}
+    for sequence, names in proteins.items():
+        keys = itertools.chain.from_iterable(map(_keys, sorted(names)))
+        found[sequence] = [key for key in keys if len(stands_for[key]) == 1]
+    return found

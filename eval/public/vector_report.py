@@ -38,8 +38,10 @@ def evaluate_vectors(options: argparse.Namespace) -> None:
     provenance |= {"benchmarks": ", ".join(names), "set": " ".join(options.set)}
     with claimed(output):
         refuse_other_report(output, provenance)
-        asked = suite.Suite(ProteinVectors(file), options.protocol, configs=configs, folder=output)
-        results = asked.results(names, options.data_dir)
+        benchmarks = suite.Suite(
+            ProteinVectors(file), options.protocol, configs=configs, folder=output
+        )
+        results = benchmarks.results(names, options.data_dir)
         if suite.has_report(results):
             write_report(
                 output,

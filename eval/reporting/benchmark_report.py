@@ -81,20 +81,18 @@ def _pretraining(result: Mapping) -> list[str]:
 def _identity_curve(result: Mapping) -> str:
     """A table of all metrics on the test proteins below each cut-off of identity to training."""
     metrics = list(result["headline"])
-    rows = [
-        [
-            f"≤ {point['cutoff']:.0%}",
-            str(point["rows"]),
-            *(_cutoff_cell(point, metric) for metric in metrics),
-        ]
-        for point in result["result"]["identity_curve"]
-    ]
+    rows = [_cutoff_row(point, metrics) for point in result["result"]["identity_curve"]]
     unknown = result["result"]["identity_unknown"]
     message = f"\n\nFor {unknown} test proteins the identity is unknown." if unknown else ""
     return (
         f"`{result['benchmark']}` by identity to "
         f"training:\n\n{table(['identity', 'proteins', *metrics], rows)}{message}"
     )
+
+
+def _cutoff_row(point: Mapping, metrics: Sequence[str]) -> list[str]:
+    cells = [_cutoff_cell(point, metric) for metric in metrics]
+    return [f"≤ {point['cutoff']:.0%}", str(point["rows"]), *cells]
 
 
 def _cutoff_cell(point: Mapping, metric: str) -> str:
@@ -148,23 +146,25 @@ def _with_seen(result: Mapping, metric: str) -> str:
     return f"{number(value['mean'])} {interval(value['interval'])}" if value else ""
 
 
-def _data(results: Sequence[Mapping]) -> str:
-    rows = [
-        [
-            result["benchmark"],
-            ", ".join(f"{name} {count:,}" for name, count in result["data"]["counts"].items()),
-            str(result["data"]["rejected"]),
-            plain(result["data"]["sentence"]),
-            f"{result['seconds']:.0f} s",
-        ]
-        for result in results
+def _data_row(result: Mapping) -> list[str]:
+    data = result["data"]
+    counts = [f"{name} {count:,}" for name, count in data["counts"].items()]
+    return [
+        result["benchmark"],
+        ", ".join(counts),
+        str(data["rejected"]),
+        plain(data["sentence"]),
+        f"{result['seconds']:.0f} s",
     ]
+
+
+def _data(results: Sequence[Mapping]) -> str:
+    rows = [_data_row(result) for result in results]
+    distinct = {file["path"]: file for result in results for file in result["data"]["files"]}
     files = [
         f"- `{file['path']}`: {file['bytes']:,} bytes, SHA-256 `{file['sha256'][:16]}…`, "
         f"{file['rows']:,} rows"
-        for file in {
-            file["path"]: file for result in results for file in result["data"]["files"]
-        }.values()
+        for file in distinct.values()
     ]
     hardware = sorted({result["hardware"] for result in results})
     return "\n\n".join(

@@ -100,10 +100,10 @@ def refuse_other_report(output: pathlib.Path, provenance: Mapping[str, Any]) -> 
         stored = None
     if not isinstance(stored, dict):
         raise UserError(f"{there[0]} exists; remove it or name another --output.")
-    asked = json.loads(json.dumps(to_json(dict(provenance))))
+    current = json.loads(json.dumps(to_json(dict(provenance))))
     # Where the dataset lies does not matter: its statistics are compared.
-    names = (stored.keys() | asked.keys()) - {"dataset"}
-    if different := sorted(name for name in names if stored.get(name) != asked.get(name)):
+    names = (stored.keys() | current.keys()) - {"dataset"}
+    if different := sorted(name for name in names if stored.get(name) != current.get(name)):
         message = f"{output / REPORT} is from another evaluation (different {', '.join(different)})"
         raise UserError(f"{message}; remove that report or name another --output.")
 

@@ -81,11 +81,10 @@ def dataset(monkeypatch):
     }
 
     def open_dataset(directory, *, names):
-        return SimpleNamespace(
-            splits={
-                name: [with_names(one, names) for one in split] for name, split in splits.items()
-            }
-        )
+        read = {}
+        for name, split in splits.items():
+            read[name] = [with_names(one, names) for one in split]
+        return SimpleNamespace(splits=read)
 
     monkeypatch.setattr(vocabulary, "open_dataset", open_dataset)
     return splits

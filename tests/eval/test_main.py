@@ -168,10 +168,10 @@ def test_records_have_the_names_that_the_checkpoint_learnt_from(
     run, workdir, dataset, monkeypatch, capsys
 ):
     seen = []
-    evaluated = cli.make_asked
+    evaluated = cli.selected_evaluation
     monkeypatch.setattr(
         cli,
-        "make_asked",
+        "selected_evaluation",
         lambda name, data, options: seen.append(data) or evaluated(name, data, options),
     )
     records = [
@@ -202,9 +202,8 @@ def test_records_have_the_names_that_the_checkpoint_learnt_from(
         # The oracle has embeddings of the recommended names' texts alone; only what it is asked is
         # of interest here.
         run(*told)
-        assert [record.name for record in seen.pop().splits["test"]] == [
-            record.name + end for record in records
-        ]
+        expected = [record.name + end for record in records]
+        assert [record.name for record in seen.pop().splits["test"]] == expected
 
 
 def test_undefined_numbers_are_null(run, workdir, monkeypatch):

@@ -9,7 +9,16 @@ import numpy as np
 
 from eval import __main__ as cli
 from eval.protocols.sequence_features import composition
-from tests.support.miniature import SCALE
+from tests.support.miniature import RESIDUES, SCALE
+
+
+def residues_of(text):
+    """The letters of a text that are residues, "A" if there are none."""
+    return "".join(letter for letter in text.upper() if letter in RESIDUES) or "A"
+
+
+def _effect(variant):
+    return sum(SCALE[change.residue] - SCALE[change.wild_type] for change in variant)
 
 
 class Composition:
@@ -31,22 +40,12 @@ class Composition:
         return self.encode_texts(texts)
 
     def encode_texts(self, texts):
-        return composition(
-            [
-                "".join(c for c in text.upper() if c in "ACDEFGHIKLMNPQRSTVWY") or "A"
-                for text in texts
-            ]
-        )
+        return composition(list(map(residues_of, texts)))
 
     def variant_scores(self, sequences, variants, *, method):
         """The composition's own scale, as the miniature data have it."""
         del sequences, method
-        return [
-            np.array(
-                [sum(SCALE[c.residue] - SCALE[c.wild_type] for c in v) for v in own], np.float32
-            )
-            for own in variants
-        ]
+        return [np.array(list(map(_effect, own)), np.float32) for own in variants]
 
 
 def main(arguments):

@@ -34,7 +34,9 @@ class FakeModel:
     def represent(self, sequences, *, kinds, windows, batch_tokens):
         self.calls.append({"sequences": list(sequences), "batch_tokens": batch_tokens})
         read = [sequence[: windows.pieces(len(sequence))[-1].stop] for sequence in sequences]
-        made = {kind: [vectors(text, kind) for text in read] for kind in kinds}
+        made = {}
+        for kind in kinds:
+            made[kind] = [vectors(text, kind) for text in read]
         return {kind: rows if kind == "residues" else np.stack(rows) for kind, rows in made.items()}
 
     def encode_texts(self, texts, **_):

@@ -48,10 +48,11 @@ class Oracle(FakeModel):
         return np.stack([row / row.sum() for row in rows]).astype(np.float32)
 
     def recover(self, sequences, masks, texts):
-        rows = zip(sequences, masks, texts, strict=True)
-        return [
-            "".join(self._answer(s, text)[i] for i in mask.nonzero()[0]) for s, mask, text in rows
-        ]
+        recovered = []
+        for sequence, mask, text in zip(sequences, masks, texts, strict=True):
+            answer = self._answer(sequence, text)
+            recovered.append("".join(answer[i] for i in mask.nonzero()[0]))
+        return recovered
 
     def _answer(self, sequence, text):
         return sequence if biotext(self.by_sequence[sequence]) == text else "?" * len(sequence)

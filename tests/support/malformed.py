@@ -107,8 +107,11 @@ def written(kind, pairs, header=("id", "sequence")):
     if kind == "txt":
         return "".join(f"{text}\n" for _, text in pairs).encode()
     mark = "," if kind == "csv" else "\t"
-    quoted = [[f'"{cell}"' if mark in cell else cell for cell in row] for row in [header, *pairs]]
-    return "".join(mark.join(row) + "\n" for row in quoted).encode()
+
+    def quoted(cell):
+        return f'"{cell}"' if mark in cell else cell
+
+    return "".join(mark.join(map(quoted, row)) + "\n" for row in [header, *pairs]).encode()
 
 
 def of_proteins():

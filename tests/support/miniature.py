@@ -82,12 +82,13 @@ def composition_mean(sequence: str) -> float:
     return float(np.mean([SCALE[residue] for residue in sequence]))
 
 
+def _lines_of_60(text: str) -> str:
+    return "".join(f"{text[i : i + 60]}\n" for i in range(0, len(text), 60))
+
+
 def fasta(path: Path, records: Sequence[tuple[str, str]]) -> None:
     """FASTA with lines of 60."""
-    lines = [
-        f">{header}\n" + "".join(f"{text[i : i + 60]}\n" for i in range(0, len(text), 60))
-        for header, text in records
-    ]
+    lines = [f">{header}\n{_lines_of_60(text)}" for header, text in records]
     path.write_text("".join(lines))
 
 
@@ -142,16 +143,19 @@ def _chains(prefix: int, count: int) -> Iterator[str]:
         yield f"{prefix}{number:03X}-{'AB'[number % 2]}"
 
 
+def _go_ids() -> dict[str, list[str]]:
+    """The terms of each ontology."""
+    terms = {}
+    for name, count in ONTOLOGIES.items():
+        terms[name] = [f"GO:{1000 * count + i:07}" for i in range(count)]
+    return terms
+
+
 def deepfri(folder: Path, rng) -> dict:
     ec = _annotated(folder, rng, "EC", 1, [("EC-numbers", EC_NUMBERS, None)])
-    terms = {
-        name: [f"GO:{1000 * count + i:07}" for i in range(count)]
-        for name, count in ONTOLOGIES.items()
-    }
-    heads = [
-        (f"GO-terms ({name})", ids, [f"{name} {i}" for i in range(len(ids))])
-        for name, ids in terms.items()
-    ]
+    heads = []
+    for name, ids in _go_ids().items():
+        heads.append((f"GO-terms ({name})", ids, [f"{name} {i}" for i in range(len(ids))]))
     return {"ec": ec, "go": _annotated(folder, rng, "GO", 2, heads)}
 
 
@@ -179,9 +183,9 @@ def _annotated(folder: Path, rng, name: str, prefix: int, heads: list) -> dict:
     for split, count in SIZES.items():
         members, start = chains[start : start + 6 * count], start + 6 * count
         if split == "test":
-            bounds = [
-                [int(number % 6 <= column) for column in range(5)] for number in range(len(members))
-            ]
+            bounds = []
+            for number in range(len(members)):
+                bounds.append([int(number % 6 <= column) for column in range(5)])
             rows = [("PDB-chain", "<30%", "<40%", "<50%", "<70%", "<95%")]
             rows += [(chain, *bound) for chain, bound in zip(members, bounds, strict=True)]
             table(folder / f"nrPDB-{name}_test.csv", rows, end="\r\n")
@@ -256,9 +260,11 @@ def beta_lactamase(folder: Path, rng) -> dict:
 
 def _substituted(rng, wild_type: str, count: int) -> list[tuple[int, str]]:
     positions = sorted(rng.choice(len(wild_type), size=count, replace=False))
-    return [
-        (int(i), str(rng.choice([r for r in RESIDUES if r != wild_type[i]]))) for i in positions
-    ]
+    substituted = []
+    for position in positions:
+        letters = [residue for residue in RESIDUES if residue != wild_type[position]]
+        substituted.append((int(position), str(rng.choice(letters))))
+    return substituted
 
 
 def aav(folder: Path, rng) -> dict:
@@ -433,7 +439,7 @@ def similarity(folder: Path, rng) -> dict:
         matrix = np.where(group[:, None] == group[None], 0.8, 0.1) + (noise + noise.T) / 2
         np.fill_diagonal(matrix, 1.0)
         for size, count in (("500", 20), ("200", 12)):
-            rows = [[f"{value:.6f}" for value in row[:count]] for row in matrix[:count]]
+            rows = np.char.mod("%.6f", matrix[:count, :count]).tolist()
             table(folder / f"{aspect}_{size}.csv", [names[:count], *rows])
         a, b = np.triu_indices(20, 1)
         chosen = np.sort(rng.choice(len(a), size=40, replace=False))
@@ -510,10 +516,7 @@ def swissmodel_ec(folder: Path, rng) -> dict:
 
 def go_2014(folder: Path, rng) -> dict:
     """Terms of three ontologies; every fifth protein has none of the second."""
-    terms = {
-        name: [f"GO:{1000 * count + i:07}" for i in range(count)]
-        for name, count in ONTOLOGIES.items()
-    }
+    terms = _go_ids()
     rows, records = [("accession", *terms)], []
     for i in range(80):
         chosen = [

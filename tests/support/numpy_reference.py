@@ -96,7 +96,8 @@ def matryoshka(proteins, texts, widths, shares, logit_scale, duplicates=()):
     """Sum over real records; `duplicates` as in `global_contrastive`."""
     total = 0.0
     for width, share in zip(widths, shares, strict=True):
-        of_proteins, of_texts = ([unit(x[:width]) for x in side] for side in (proteins, texts))
+        of_proteins = [unit(protein[:width]) for protein in proteins]
+        of_texts = [unit(text[:width]) for text in texts]
         of_width = global_contrastive(of_proteins, of_texts, logit_scale, duplicates)
         total += share / sum(shares) * of_width
     return total
@@ -124,11 +125,12 @@ def segment_alignment(records, theta, logit_scale, negatives):
     """(sum, count) over records, each a dict of residues `p` [n, d], prototypes `t` {property:
     [d]}, `texts` {property: id}."""
     scale = math.exp(logit_scale)
-    segments = [
-        {k: unit(segment_weights(r["p"], t, theta) @ r["p"]) for k, t in r["t"].items()}
-        for r in records
-    ]
-    prototypes = [{k: unit(t) for k, t in r["t"].items()} for r in records]
+    segments, prototypes = [], []
+    for r in records:
+        segments.append(
+            {k: unit(segment_weights(r["p"], t, theta) @ r["p"]) for k, t in r["t"].items()}
+        )
+        prototypes.append({k: unit(t) for k, t in r["t"].items()})
     total, count = 0.0, 0
     for n, record in enumerate(records):
         losses = []

@@ -48,10 +48,9 @@ def write(folder: pathlib.Path, sample: pathlib.Path) -> list[str]:
         file.writelines(
             f">X{place}\n{record.sequence[::-1]}\n" for place, record in enumerate(learnt[:50])
         )
+    worded = [record.accession for record in learnt[::3]]
     with gzip.open(folder / "comments_only.tsv.gz", "wt") as file:
-        file.writelines(
-            f"{name}\n" for name in ["accession", *(record.accession for record in learnt[::3])]
-        )
+        file.writelines(f"{name}\n" for name in ["accession", *worded])
     _probe(folder / "bench", learnt[:120], near)
     _go(folder / "bench", learnt)
     return [record.accession for record in near]

@@ -156,15 +156,16 @@ def members(session):
     return alive
 
 
+def _untimed(record):
+    return {name: value for name, value in record.items() if not name.startswith(TIMED)}
+
+
 def records(workdir):
     """The whole lines of metrics.jsonl, without what depends on the clock."""
     path = workdir / "metrics.jsonl"
     lines = path.read_text().splitlines(keepends=True) if path.exists() else []
     whole = [json.loads(line) for line in lines if line.endswith("\n")]
-    return [
-        {name: value for name, value in record.items() if not name.startswith(TIMED)}
-        for record in whole
-    ]
+    return list(map(_untimed, whole))
 
 
 def trained_step(workdir):

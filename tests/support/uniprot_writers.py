@@ -148,6 +148,11 @@ def _molecule(name: str) -> str:
     return f"[{name}]: " if name else ""
 
 
+def _position(position) -> str:
+    parts = [value + _tags(tags) for value, tags in dataclasses.astuple(position) if value]
+    return "; ".join(parts) + "."
+
+
 def comments(protein: Protein) -> list[tuple[str, str]]:
     """(topic, text) as flat files and TSV exports word them."""
     found = [
@@ -155,11 +160,7 @@ def comments(protein: Protein) -> list[tuple[str, str]]:
         for name, texts in protein.functions
     ]
     for name, positions, notes in protein.locations:
-        text = " ".join(
-            "; ".join(value + _tags(tags) for value, tags in dataclasses.astuple(position) if value)
-            + "."
-            for position in positions
-        )
+        text = " ".join(map(_position, positions))
         note = f"Note={' '.join(map(_free, notes))}" if notes else ""
         found.append(
             ("SUBCELLULAR LOCATION", _molecule(name) + " ".join(filter(None, (text, note))))
@@ -241,11 +242,10 @@ def _genes_and_organism(protein: Protein):
     """The `GN`, `OS`, `OC` and `OX` lines."""
     if protein.gene:
         tags = _tags(protein.name[1])
-        kinds = [
-            (label, ", ".join(name + tags for name in names))
-            for label, _, _, names in protein.gene.kinds
-            if names
-        ]
+        kinds = []
+        for label, _, _, names in protein.gene.kinds:
+            if names:
+                kinds.append((label, ", ".join(name + tags for name in names)))
         yield from _wrapped(
             " ".join(f"{label}={names};" for label, names in kinds), "GN   ", "GN   "
         )
@@ -518,8 +518,16 @@ def _json_names(protein: Protein) -> dict:
 
 
 def _json_gene(gene: Gene) -> dict:
-    lists = {key: [{"value": name} for name in names] for _, _, key, names in gene.kinds}
+    lists = {}
+    for _, _, key, names in gene.kinds:
+        lists[key] = [{"value": name} for name in names]
     return lists | {"geneName": lists["geneName"][0]}
+
+
+def _json_position(position) -> dict:
+    kinds = ("location", "topology", "orientation")
+    parts = zip(kinds, dataclasses.astuple(position), strict=True)
+    return {kind: _json_tagged(part) for kind, part in parts if part[0]}
 
 
 def as_json(protein: Protein) -> dict:
@@ -529,12 +537,8 @@ def as_json(protein: Protein) -> dict:
         for name, texts in protein.functions
     ]
     for name, positions, notes in protein.locations:
-        kinds = ("location", "topology", "orientation")
-        stored = [zip(kinds, dataclasses.astuple(position), strict=True) for position in positions]
         comment = {"commentType": "SUBCELLULAR LOCATION"} | ({"molecule": name} if name else {})
-        comment["subcellularLocations"] = [
-            {kind: _json_tagged(part) for kind, part in position if part[0]} for position in stored
-        ]
+        comment["subcellularLocations"] = list(map(_json_position, positions))
         found.append(
             comment | ({"note": {"texts": list(map(_json_tagged, notes))}} if notes else {})
         )
@@ -621,7 +625,10 @@ def row(protein: Protein) -> dict[str, str]:
 
 def tsv_file(proteins, columns=None) -> str:
     columns = columns or COLUMNS
-    rows = [columns, *([row(protein)[column] for column in columns] for protein in proteins)]
+    rows = [columns]
+    for protein in proteins:
+        cells = row(protein)
+        rows.append([cells[column] for column in columns])
     return "".join("\t".join(cells) + "\n" for cells in rows)
 
 

@@ -1,10 +1,20 @@
 """A lab's own JSON lines (or an array): one object per protein, with these fields
 
-    accession, sequence                          required
-    name, function, location, similarity         strings; absent, null or "" = missing property
-    other_names                                  a list of strings; requires a name
-    organism, taxon, genes, go                   a string, an NCBI taxonomy id, lists of strings
-    entry_name, source, existence, features      as below
+    accession     string, required
+    sequence      string, required
+    name          string; absent, null or "" if unknown, like the three texts below
+    function      string
+    location      string
+    similarity    string
+    other_names   list of strings; requires a name
+    entry_name    string
+    organism      string
+    taxon         NCBI taxonomy id, an integer
+    genes         list of strings
+    go            list of strings
+    source        string, see below
+    existence     integer, see below
+    features      list of features, see below
 
 `source` is "swissprot", "trembl" or "unknown" (the default). `existence` is UniProt's protein
 existence from 1 to 5, or 0 for unknown (the default). A feature is `[type, start, end, note]`: the

@@ -9,7 +9,7 @@ breaks; an empty cell is a missing property. A row may have no text at all.
     accession  sequence   name       function           location    similarity
     LAB1       MKVLAAGIV  Widgetase  Cleaves widgets.   Cytoplasm.  Belongs to the widget family.
 
-Texts are taken as they stand. A name is the whole cell: other names are not split off. Optional
+Texts are used unchanged. A name is the whole cell: other names are not split off. Optional
 further columns, whose cells may be empty:
 
 - `entry_name`.

@@ -69,10 +69,11 @@ def of_setup(setup: Setup, task: Task, *, judge: Judge) -> Measured:
 
 
 def _headline(metrics: Mapping[str, Mapping]) -> dict[str, dict]:
-    return {
-        metric: {key: value[key] for key in ("mean", "std", "interval")}
-        for metric, value in metrics.items()
-    }
+    return {metric: _summary(value) for metric, value in metrics.items()}
+
+
+def _summary(value: Mapping) -> dict:
+    return {key: value[key] for key in ("mean", "std", "interval")}
 
 
 def without_seen(
@@ -93,5 +94,5 @@ def without_seen(
     kept = kept_rows(states)
     rest = [sample for sample, keep in zip(samples, kept, strict=True) if keep]
     counts = counted(states)
-    told = {"pretraining": counts, "notes": [sentence(counts, left_out=not kept.all())]}
-    return dataclasses.replace(task, splits={**task.splits, split: rest}), told
+    facts = {"pretraining": counts, "notes": [sentence(counts, left_out=not kept.all())]}
+    return dataclasses.replace(task, splits={**task.splits, split: rest}), facts

@@ -7,7 +7,7 @@ protein. Three things differ: only heads of the benchmarks' own types are held o
 chooses the step, and embeddings are standardised by type.
 
 A graph holds each relation in both directions. BioBridge trains on triplets whose tail is a
-held-out head (`reverse_triplets` "kept"), although they are the reverse of those asked; without
+held-out head (`reverse_triplets` "kept"), although they are the reverse of those queried; without
 them ("removed") the bridge must generalise. One bridge is trained each way, and both are reported.
 
 Controls: a bridge that is not given the relation, candidates ranked by their number of training
@@ -59,7 +59,7 @@ BENCHMARKS = {
     "prot2drug": (PROTEIN, DRUG),
     "disease2prot": ("disease", PROTEIN),
 }
-"""PrimeKG's types of heads and tails; all relations between them are asked."""
+"""PrimeKG's types of heads and tails; all relations between them count."""
 
 WANTED = {
     DRUG: "embeddings of drugs: an .h5, .parquet or .npz file of vectors by DrugBank id, and the "
@@ -90,7 +90,7 @@ def run(
 
     Raises:
       UserError: an unknown benchmark or option, or embeddings that do not fit the graph.
-      MissingData: none of the benchmarks can be asked.
+      MissingData: none of the benchmarks can be measured.
     """
     if unknown := [name for name in options.benchmarks if name not in BENCHMARKS]:
         raise UserError(
@@ -103,7 +103,7 @@ def run(
     embedded = embedded_graph(graph, embeddings, standardised=options.standardise)
     relations = {name: relations_of(graph, embedded.triplets, name) for name in options.benchmarks}
     missing = {
-        name: wanted(graph, embeddings, name) for name, asked in relations.items() if not asked
+        name: wanted(graph, embeddings, name) for name, kinds in relations.items() if not kinds
     }
     if len(missing) == len(relations):
         raise MissingData(" ".join(missing.values()))
@@ -116,10 +116,12 @@ def run(
         benchmarks[name] = (
             {"missing": missing[name]} if name in missing else _summaries(measured, name, options)
         )
+    protocol = {name: options[name] for name in PROTOCOL_FIELDS}
+    training = [one["training"] for one in measured]
     return {
         "data": _facts(graph, embedded, embeddings),
-        "protocol": {name: options[name] for name in PROTOCOL_FIELDS},
-        "training": [one["training"] for one in measured],
+        "protocol": protocol,
+        "training": training,
         "benchmarks": benchmarks,
         "flops": sum(map(_flops, measured)),
     }
@@ -144,10 +146,10 @@ def _facts(graph: KnowledgeGraph, embedded: EmbeddedGraph, embeddings: Mapping) 
 
 def _summaries(measured: Sequence[Mapping], name: str, options: ConfigDict) -> dict[str, dict]:
     """A benchmark's numbers by kind of reverse triplets."""
-    return {
-        kind: summarize([one["ranks"][kind][name] for one in measured])
-        for kind in options.reverse_triplets
-    }
+    found = {}
+    for kind in options.reverse_triplets:
+        found[kind] = summarize([one["ranks"][kind][name] for one in measured])
+    return found
 
 
 def _flops(of_seed: Mapping) -> float:
@@ -251,8 +253,8 @@ def _seed(
       by kind of reverse triplets `training` (facts by method) and `ranks` (by benchmark and
       method).
     """
-    asked = {name: kinds for name, kinds in relations.items() if kinds}
-    head_types = sorted({graph.node_types.index(BENCHMARKS[name][0]) for name in asked})
+    measurable = {name: kinds for name, kinds in relations.items() if kinds}
+    head_types = sorted({graph.node_types.index(BENCHMARKS[name][0]) for name in measurable})
     roles = hold_out(
         embedded.triplets,
         embedded.nodes.types,
@@ -261,14 +263,13 @@ def _seed(
         seed=seed,
     )
     limits = {"min_triplets": options.min_tail_triplets}
-    queries = {
-        role: {
-            name: _queries(graph, embedded, name, kinds, asked=roles == role, **limits)
-            for name, kinds in asked.items()
+    queries = {}
+    for role in (VALID, TEST):
+        queries[role] = {
+            name: _queries(graph, embedded, name, kinds, held_out=roles == role, **limits)
+            for name, kinds in measurable.items()
         }
-        for role in (VALID, TEST)
-    }
-    trained = {}
+    training, ranks = {}, {}
     for kind in options.reverse_triplets:
         fit = training_triplets(embedded.triplets, roles, reverse=kind)
         if not len(fit):
@@ -276,11 +277,10 @@ def _seed(
                 f"held_out={options.held_out} leaves no triplet to train the bridge on; hold "
                 "out fewer heads."
             )
-        trained[kind] = _trained(graph, embedded, fit, queries, seed=seed, options=options)
-    return {
-        "training": {kind: training for kind, (training, _) in trained.items()},
-        "ranks": {kind: ranks for kind, (_, ranks) in trained.items()},
-    }
+        training[kind], ranks[kind] = _trained(
+            graph, embedded, fit, queries, seed=seed, options=options
+        )
+    return {"training": training, "ranks": ranks}
 
 
 def _trained(
@@ -293,13 +293,7 @@ def _trained(
     options: ConfigDict,
 ) -> tuple[dict, dict]:
     """Trains each kind of bridge on the triplets `fit`; returns facts and ranks."""
-    ranks = {
-        name: {
-            "frequency": join([of_frequency(one, fit) for one in own]),
-            "chance": join([of_chance(one) for one in own]),
-        }
-        for name, own in queries[TEST].items()
-    }
+    ranks = {name: _baseline_ranks(own, fit) for name, own in queries[TEST].items()}
     training = {}
     for method, shown in _methods(graph, options).items():
         bridge = Bridge(len(graph.node_types), len(graph.relation_types), **options.bridge)
@@ -319,6 +313,12 @@ def _trained(
     return training, ranks
 
 
+def _baseline_ranks(queries: Sequence[Queries], fit: Int[np.ndarray, "N 3"]) -> dict[str, Ranks]:
+    frequency = [of_frequency(one, fit) for one in queries]
+    chance = [of_chance(one) for one in queries]
+    return {"frequency": join(frequency), "chance": join(chance)}
+
+
 def _methods(graph: KnowledgeGraph, options: ConfigDict) -> dict[str, Int[np.ndarray, " R"]]:
     """What each kind of bridge gets as the relation."""
     kinds = np.arange(len(graph.relation_types))
@@ -333,13 +333,13 @@ def _queries(
     benchmark: str,
     relations: Sequence[int],
     *,
-    asked: Bool[np.ndarray, " nodes"],
+    held_out: Bool[np.ndarray, " nodes"],
     min_triplets: int,
 ) -> list[Queries]:
-    """The queries of each relation that asked heads have.
+    """The queries of each relation that held-out heads have.
 
     Raises:
-      UserError: no asked head has any.
+      UserError: no held-out head has any.
     """
     head, tail = (
         embedded.nodes.types == graph.node_types.index(name) for name in BENCHMARKS[benchmark]
@@ -347,7 +347,7 @@ def _queries(
     candidates = np.flatnonzero(tail & (embedded.nodes.rows >= 0))
     made = [
         make_queries(
-            embedded.triplets, asked & head, candidates, relation=kind, min_triplets=min_triplets
+            embedded.triplets, held_out & head, candidates, relation=kind, min_triplets=min_triplets
         )
         for kind in relations
     ]
@@ -370,9 +370,9 @@ def bridge_ranks(
     ranks = []
     for own in queries:
         tail_type = int(embedded.nodes.types[own.candidates[0]])
-        asked = {"heads": own.heads, "relation": int(shown[own.relation]), "tail_type": tail_type}
+        query = {"heads": own.heads, "relation": int(shown[own.relation]), "tail_type": tail_type}
         scores = (
-            query_vectors(bridge, params, embedded, **asked)
+            query_vectors(bridge, params, embedded, **query)
             @ node_vectors(bridge, params, embedded, own.candidates).T
         )
         ranks.append(rank(scores, own))
@@ -388,15 +388,14 @@ def summarize(ranks: Sequence[Mapping[str, Ranks]]) -> dict:
     """Summarises a benchmark's ranks of each seed by method.
 
     Returns:
-      of each seed the `heads` and `triplets` that were asked; by method the filtered `mrr`, mean
+      of each seed the `heads` and `triplets` of the queries; by method the filtered `mrr`, mean
       over seeds, with `std`, `by_seed` and 95 % bootstrap `intervals` over heads, `hits@k`, and the
       MRR by the other counts, `mrr_unfiltered` and `mrr_first`.
     """
     any_method = [next(iter(of_seed.values())) for of_seed in ranks]
-    summary = {
-        "heads": [len(np.unique(one.heads)) for one in any_method],
-        "triplets": [len(one.heads) for one in any_method],
-    }
+    heads = [len(np.unique(one.heads)) for one in any_method]
+    triplets = [len(one.heads) for one in any_method]
+    summary = {"heads": heads, "triplets": triplets}
     for method in ranks[0]:
         own = [of_seed[method] for of_seed in ranks]
         by_seed = [mean_reciprocal_rank(*one.filtered) for one in own]
@@ -407,15 +406,12 @@ def summarize(ranks: Sequence[Mapping[str, Ranks]]) -> dict:
             "by_seed": by_seed,
             "intervals": [_interval(one) for one in own],
         }
-        summary[method] |= {
-            f"hits@{k}": float(np.mean([hits_at(*one.filtered, k) for one in own])) for k in HITS
-        }
-        summary[method] |= {
-            f"mrr_{count}": float(
-                np.mean([mean_reciprocal_rank(*getattr(one, count)) for one in own])
-            )
-            for count in ("unfiltered", "first")
-        }
+        for k in HITS:
+            hits = [hits_at(*one.filtered, k) for one in own]
+            summary[method][f"hits@{k}"] = float(np.mean(hits))
+        for count in ("unfiltered", "first"):
+            values = [mean_reciprocal_rank(*getattr(one, count)) for one in own]
+            summary[method][f"mrr_{count}"] = float(np.mean(values))
     return summary
 
 

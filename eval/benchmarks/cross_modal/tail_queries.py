@@ -23,6 +23,7 @@ with at least 50 triplets of the relation, and prints precision and recall; how 
 was counted is not in it.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -72,7 +73,7 @@ def training_triplets(
 
 
 class Queries(NamedTuple):
-    """Q heads that are asked for the tails of one relation."""
+    """Q heads whose tails of one relation are queried."""
 
     relation: int
     heads: Int[np.ndarray, " Q"]
@@ -84,13 +85,13 @@ class Queries(NamedTuple):
 
 def make_queries(
     triplets: Int[np.ndarray, "N 3"],
-    asked: Bool[np.ndarray, " nodes"],
+    held_out: Bool[np.ndarray, " nodes"],
     candidates: Int[np.ndarray, " M"],
     *,
     relation: int,
     min_triplets: int = 0,
 ) -> Queries:
-    """The queries of asked heads that have a tail among the candidates by the relation.
+    """The queries of held-out heads that have a tail among the candidates by the relation.
 
     Args:
       triplets: all known triplets of any part: a tail of a head in any part is a hit.
@@ -98,9 +99,9 @@ def make_queries(
       left out.
     """
     own = triplets[(triplets[:, 1] == relation) & np.isin(triplets[:, 2], candidates)]
-    counts = np.bincount(own[:, 2], minlength=len(asked))
+    counts = np.bincount(own[:, 2], minlength=len(held_out))
     candidates = candidates[counts[candidates] >= min_triplets]
-    own = own[asked[own[:, 0]] & (counts[own[:, 2]] >= min_triplets)]
+    own = own[held_out[own[:, 0]] & (counts[own[:, 2]] >= min_triplets)]
     heads = np.unique(own[:, 0])
     hits = np.zeros((len(heads), len(candidates)), bool)
     hits[np.searchsorted(heads, own[:, 0]), np.searchsorted(candidates, own[:, 2])] = True
@@ -121,16 +122,12 @@ def rank(scores: Float[np.ndarray, "Q M"], queries: Queries) -> Ranks:
     """Ranks the tails by their scores."""
     rows = max(1, SCORES_AT_ONCE // max(1, scores.shape[1]))
     chunks = [slice(start, start + rows) for start in range(0, len(scores), rows)]
-    filtered, among, first = (
-        np.concatenate(
-            [
-                np.zeros((2, 0), int),
-                *(count(scores[chunk], queries.hits[chunk]) for chunk in chunks),
-            ],
-            axis=1,
-        )
-        for count in (every_hit, among_hits, best_hit)
-    )
+
+    def joined(count: Callable) -> Int[np.ndarray, "2 N"]:
+        parts = [count(scores[chunk], queries.hits[chunk]) for chunk in chunks]
+        return np.concatenate([np.zeros((2, 0), int), *parts], axis=1)
+
+    filtered, among, first = map(joined, (every_hit, among_hits, best_hit))
     return Ranks(queries.heads[queries.hits.nonzero()[0]], filtered, filtered + among, first)
 
 

@@ -54,8 +54,8 @@ def run(graph: InteractionGraph, embedder: Embedder, options: ConfigDict) -> dic
       UserError: an unknown split or kind of messages, a graph too small for all parts, or
       embeddings that are not finite.
     """
-    for known, asked in ((SPLITS, options.splits), (MESSAGES, options.messages)):
-        if unknown := [name for name in asked if name not in known]:
+    for known, requested in ((SPLITS, options.splits), (MESSAGES, options.messages)):
+        if unknown := [name for name in requested if name not in known]:
             raise UserError(
                 f"unknown {unknown[0]!r} in the options of protein interaction; expected "
                 f"{', '.join(known)}."
@@ -67,12 +67,13 @@ def run(graph: InteractionGraph, embedder: Embedder, options: ConfigDict) -> dic
         name: measure(graph, features, split=name, options=options) for name in options.splits
     }
     counts = dict(zip(INTERACTIONS, graph.labels.sum(0).tolist(), strict=True))
+    widths = {source: vectors.shape[1] for source, vectors in features.items()}
     return {
         "data": {"proteins": len(graph.names), "pairs": len(graph.edges), "pairs_by_type": counts},
         "protocol": {
             "seeds": options.seeds,
             "epochs": options.epochs,
-            "width_of_features": {source: vectors.shape[1] for source, vectors in features.items()},
+            "width_of_features": widths,
             "epoch_chosen_by": f"micro-F1 on {options.valid_fraction:.0%} of the training part, "
             "not on the test part",
         },
@@ -109,21 +110,23 @@ def measure(
                 for seed, own in enumerate(parts)
             ]
             summary = summarize(graph, parts, [one.logits for one in trained])
-            scores[f"{source}, {messages}"] = summary | {
-                "chosen_epochs": [one.epoch for one in trained],
-                "valid_f1": float(np.mean([one.valid_f1 for one in trained])),
-                "best_test_epoch_f1": float(np.mean([one.best_test_f1 for one in trained])),
-            }
+            scores[f"{source}, {messages}"] = summary | _epoch_facts(trained)
             flops += sum(one.flops for one in trained)
     seen = [np.bincount(seen_endpoints(graph, own), minlength=3) for own in parts]
+    sizes = {}
+    for part in Parts._fields:
+        sizes[part] = [len(getattr(own, part)) for own in parts]
+    by_seen = dict(zip(ENDPOINTS, np.stack(seen, axis=1).tolist(), strict=True))
+    return {"parts": sizes, "seen_endpoints": by_seen, "scores": scores, "flops": flops}
+
+
+def _epoch_facts(trained: Sequence[Trained]) -> dict:
+    valid = [one.valid_f1 for one in trained]
+    best_test = [one.best_test_f1 for one in trained]
     return {
-        "parts": {part: [len(getattr(own, part)) for own in parts] for part in Parts._fields},
-        "seen_endpoints": {
-            name: [int(counts[position]) for counts in seen]
-            for position, name in enumerate(ENDPOINTS)
-        },
-        "scores": scores,
-        "flops": flops,
+        "chosen_epochs": [one.epoch for one in trained],
+        "valid_f1": float(np.mean(valid)),
+        "best_test_epoch_f1": float(np.mean(best_test)),
     }
 
 
@@ -215,18 +218,23 @@ def summarize(
     mean, std = mean_and_std(by_seed)
     hits, sizes = (np.concatenate(arrays) for arrays in zip(*counts, strict=True))
     seen = np.concatenate([seen_endpoints(graph, own) for own in parts])
-    types, endpoints = enumerate(INTERACTIONS), enumerate(ENDPOINTS)
+    intervals = [
+        pair_bootstrap_interval(graph.edges[own.test], own_hits.sum(1), own_sizes.sum(1))
+        for (own_hits, own_sizes), own in zip(counts, parts, strict=True)
+    ]
+    by_type = {
+        name: ratio(hits[:, position], sizes[:, position])
+        for position, name in enumerate(INTERACTIONS)
+    }
+    by_seen = {
+        name: ratio(hits[seen == position], sizes[seen == position])
+        for position, name in enumerate(ENDPOINTS)
+    }
     return {
         "micro_f1": mean,
         "std": std,
         "by_seed": by_seed,
-        "intervals": [
-            pair_bootstrap_interval(graph.edges[own.test], own_hits.sum(1), own_sizes.sum(1))
-            for (own_hits, own_sizes), own in zip(counts, parts, strict=True)
-        ],
-        "by_type": {name: ratio(hits[:, position], sizes[:, position]) for position, name in types},
-        "by_seen_endpoints": {
-            name: ratio(hits[seen == position], sizes[seen == position])
-            for position, name in endpoints
-        },
+        "intervals": intervals,
+        "by_type": by_type,
+        "by_seen_endpoints": by_seen,
     }

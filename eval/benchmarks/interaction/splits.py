@@ -17,7 +17,7 @@ differences. It draws from Python's `random` without a seed, so its splits exist
 never ends on a graph without a protein of at most five interactions; here the root is then chosen
 among those with the fewest. It fails if the root's component is smaller than the test set; here the
 walk continues from another root. As there, all interactions of the last protein are taken, so a BFS
-or DFS test set can be larger than asked for; and there is no validation split: GNN-PPI chooses its
+or DFS test set can be larger than requested; and there is no validation split: GNN-PPI chooses its
 epoch on the test set.
 """
 

@@ -65,9 +65,9 @@ def classification(
     if len(position) < len(classes):
         twice = next(label for index, label in enumerate(classes) if position[label] != index)
         raise UserError(f"{name}: the list of classes has {twice!r} twice; keep one of them.")
-    samples = {
-        split: [_sample(row, kind, position) for row in rows] for split, rows in splits.items()
-    }
+    samples = {}
+    for split, rows in splits.items():
+        samples[split] = [_sample(row, kind, position) for row in rows]
     return Task(
         name,
         kind,

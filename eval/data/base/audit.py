@@ -78,19 +78,21 @@ def audit_graph(graph: KnowledgeGraph) -> dict:
     bare = Counter(graph.node_types[node.type] for node in graph.nodes if node.content is None)
     once = graph.triplets[graph.triplets[:, 0] <= graph.triplets[:, 2]]
     relations = np.bincount(once[:, 1], minlength=len(graph.relation_types))
-    return {
+    by_relation = {
+        name: int(count)
+        for name, count in zip(graph.relation_types, relations, strict=True)
+        if count
+    }
+    vectors = {
+        name: {"nodes": len(own.nodes), "source": own.source} for name, own in graph.vectors.items()
+    }
+    counts = {
         "nodes": dict(nodes),
         "without_content": dict(bare),
-        "relations": {
-            name: int(count)
-            for name, count in zip(graph.relation_types, relations, strict=True)
-            if count
-        },
-        "vectors": {
-            name: {"nodes": len(own.nodes), "source": own.source}
-            for name, own in graph.vectors.items()
-        },
-    } | audit_files(graph)
+        "relations": by_relation,
+        "vectors": vectors,
+    }
+    return counts | audit_files(graph)
 
 
 def audit_similarity(table: SimilarityTable) -> dict:

@@ -78,15 +78,15 @@ def kept_rows(states: Shaped[np.ndarray, " m"]) -> Bool[np.ndarray, " m"]:
 
 def sentence(counts: dict[str, int], *, left_out: bool) -> str:
     """The sentence about the counts in reports."""
-    told = (
+    text = (
         f"{counts[SEEN]} of {sum(counts.values())} test proteins were in pretraining, "
         f"{counts[RELATED]} are related to some"
     )
     if not counts[SEEN]:
-        return f"{told}."
+        return f"{text}."
     if left_out:
         return (
-            f"{told}; the numbers exclude those that were in pretraining and are followed by the "
+            f"{text}; the numbers exclude those that were in pretraining and are followed by the "
             "number over all proteins."
         )
-    return f"{told}; the numbers include them."
+    return f"{text}; the numbers include them."

@@ -32,10 +32,9 @@ def cut_to_region(task: Task, region: tuple[int, int]) -> Task:
             f'given residues {first}–{last}; give whole proteins, or set "region" in the '
             "manifest's entry."
         )
-    splits = {
-        name: [_cut(sample, first, last) for sample in samples]
-        for name, samples in task.splits.items()
-    }
+    splits = {}
+    for name, samples in task.splits.items():
+        splits[name] = [_cut(sample, first, last) for sample in samples]
     note = f"Models are given residues {first}–{last} of each protein."
     return dataclasses.replace(task, splits=splits, notes=(*task.notes, note))
 

@@ -67,7 +67,8 @@ def read_named_vectors(path: Path) -> NamedVectors:
 def _read_h5(path: Path) -> NamedVectors:
     with h5py.File(path) as file:
         items = [(dataset.name.strip("/"), id, dataset[()]) for id, dataset in h5_items(file)]
-    keys, ids = [key for key, _, _ in items], [id for _, id, _ in items]
+    keys = [key for key, _, _ in items]
+    ids = [id for _, id, _ in items]
     return NamedVectors(ids, keys, np.array([vector for _, _, vector in items], np.float32))
 
 

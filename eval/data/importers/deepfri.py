@@ -52,10 +52,9 @@ def read_deepfri(
       UserError: a file has another form, or no chain has a sequence.
     """
     gathered = Gathered()
-    chains = {
-        split: [chain for path in paths for chain in _chains(path, gathered)]
-        for split, paths in files.items()
-    }
+    chains = {}
+    for split, paths in files.items():
+        chains[split] = [chain for path in paths for chain in _chains(path, gathered)]
     classes, annotated = _annotations(annotations, gathered, benchmark)
     found = chain_sequences(chains, sequences, gathered, benchmark=benchmark)
     splits, known = {}, set(classes)

@@ -28,10 +28,9 @@ def read_ec_table(
       UserError: a file is not such a table.
     """
     gathered = Gathered()
-    splits = {
-        split: [row for path in paths for row in _rows(path, gathered)]
-        for split, paths in files.items()
-    }
+    splits = {}
+    for split, paths in files.items():
+        splits[split] = [row for path in paths for row in _rows(path, gathered)]
     counted = splits.get("train") or next(iter(splits.values()), [])
     classes = frequent((row.labels for _, _, row in counted), min_chains)
     kept = {split: _within(rows, set(classes), gathered) for split, rows in splits.items()}

@@ -1,7 +1,7 @@
 """Builds prompts for enzyme classes from ENZYME (`enzyme.dat`) and its classes (`enzclass.txt`)."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from data_pipelines.common.errors import UserError
@@ -43,13 +43,9 @@ def read_enzyme_prompts(task: Task, *, file: Path, classes: Path | None = None) 
             f"{missing[0]}; use a newer enzyme.dat, "
             "and give `classes`, its enzclass.txt, for deleted numbers."
         )
-    prompts = {
-        label: {
-            number: [with_prefix(kind, f"{name}.") for name in found]
-            for number, found in names.items()
-        }
-        for label, kind in PROMPT_SETS.items()
-    }
+    prompts = {}
+    for label, kind in PROMPT_SETS.items():
+        prompts[label] = {number: _prompts(kind, found) for number, found in names.items()}
     withdrawn = [
         number for number in task.classes if number not in enzymes or enzymes[number].withdrawn
     ]
@@ -61,6 +57,10 @@ def read_enzyme_prompts(task: Task, *, file: Path, classes: Path | None = None) 
     return PromptedTask(
         task, prompts, task.rejects, sources, (*task.notes, *([message] if withdrawn else []))
     )
+
+
+def _prompts(kind: str, names: Sequence[str]) -> list[str]:
+    return [with_prefix(kind, f"{name}.") for name in names]
 
 
 def _names(number: str, enzymes: Mapping[str, Enzyme], of_class: Mapping[str, str]) -> list[str]:

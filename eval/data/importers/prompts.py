@@ -148,7 +148,8 @@ def _rows(path: Path, columns: Sequence[str]) -> list[Row]:
 
 
 def _texts(row: Row, columns: Sequence[str]) -> list[str]:
-    return [text for text in dict.fromkeys(row.cells[column] for column in columns) if text]
+    texts = dict.fromkeys(row.cells[column] for column in columns)
+    return [text for text in texts if text]
 
 
 def _neutral_entry(folder: NeutralFolder) -> dict | None:

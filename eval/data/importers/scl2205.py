@@ -26,10 +26,9 @@ def read_scl2205(files: Mapping[str, Sequence[Path]], *, benchmark: str, labels:
     gathered = Gathered()
     classes = _classes(labels)
     gathered.source(labels, len(classes))
-    splits = {
-        split: [row for path in paths for row in _rows(path, classes, gathered)]
-        for split, paths in files.items()
-    }
+    splits = {}
+    for split, paths in files.items():
+        splits[split] = [row for path in paths for row in _rows(path, classes, gathered)]
     return classification(benchmark, "multiclass", splits, gathered, classes=classes)
 
 

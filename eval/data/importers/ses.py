@@ -67,10 +67,9 @@ def read_ses(
       UserError: a file has another form, or its labels and locations contradict each other.
     """
     gathered = Gathered()
-    rows = {
-        split: [(path, *row) for path in paths for row in objects(path, gathered)]
-        for split, paths in files.items()
-    }
+    rows = {}
+    for split, paths in files.items():
+        rows[split] = [(path, *row) for path in paths for row in objects(path, gathered)]
     if benchmark in ("localisation", "membrane"):
         return _located(rows, gathered, benchmark=benchmark, mixed=mixed)
     if benchmark == "thermostability":

@@ -47,11 +47,7 @@ def read_tables(
             "multiclass and only there."
         )
     gathered, splits = Gathered(), {}
-    position = (
-        None
-        if classes is None
-        else {str(label): name for label, name in enumerate(classes)} | {n: n for n in classes}
-    )
+    position = None if classes is None else _class_names(classes)
     for split, paths in files.items():
         splits[split] = []
         for path in paths:
@@ -68,6 +64,12 @@ def read_tables(
     if position is None:
         return regression(benchmark, splits, gathered)
     return classification(benchmark, "multiclass", splits, gathered, classes=classes)
+
+
+def _class_names(classes: Sequence[str]) -> dict[str, str]:
+    """The class that each target names, by its name or by its label."""
+    numbered = {str(label): name for label, name in enumerate(classes)}
+    return numbered | {name: name for name in classes}
 
 
 def chosen_column(path: Path, columns: Sequence[str], choice: str | None) -> str:

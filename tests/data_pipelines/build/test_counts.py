@@ -52,8 +52,9 @@ def test_counts_of_ranges_add_up():
     excluded = {hash64("MKV" * 60): ("a", "b")}
     grouping = Grouping(cluster_units=NO_CLUSTERS, excluded=excluded, sketch=False)
     whole = Grouped.count(grouping.group(map(spilled, records)))
-    parts = [[one for one in records if len(one.sequence) % 2 == parity] for parity in (0, 1)]
-    first, second = (Grouped.count(grouping.group(map(spilled, part))) for part in parts)
+    even = [one for one in records if len(one.sequence) % 2 == 0]
+    odd = [one for one in records if len(one.sequence) % 2]
+    first, second = (Grouped.count(grouping.group(map(spilled, part))) for part in (even, odd))
     for field in dataclasses.fields(Grouped):
         assert np.all(getattr(first + second, field.name) == getattr(whole, field.name))
     told = whole.statistics()

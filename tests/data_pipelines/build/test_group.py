@@ -77,9 +77,8 @@ def test_a_group_is_what_its_records_are():
     left = sorted(records[:3] + records[4:], key=lambda one: hash64(one.sequence))
     assert [decode_record(data) for data in group.records] == left
     assert group.hashes.tolist() == [hash64(one.sequence) for one in left]
-    assert [CLUSTERS[code] for code in group.clusters] == [
-        f"{one.source}/C{one.existence}/R{1 + bool(one.function)}" for one in left
-    ]
+    names = [f"{one.source}/C{one.existence}/R{1 + bool(one.function)}" for one in left]
+    assert [CLUSTERS[code] for code in group.clusters] == names
     clusters = {one.accession: f"c{index // 2}" for index, one in enumerate(records[:20])}
     assert group.units.tolist() == [
         cluster_unit(clusters[one.accession])

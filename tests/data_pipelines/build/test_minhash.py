@@ -24,9 +24,8 @@ def kmers(*sequences):
 
 def test_kmers_are_those_of_standard_residues():
     sequences = ("MKVLAMKVLA", "MKVXLACDEBFGHI", "MKV", "", "XXXXXX", "MKVL")
-    assert [len(set(numbers)) for numbers in kmers(*sequences)] == [
-        len(words(sequence)) for sequence in sequences
-    ]
+    expected = [len(words(sequence)) for sequence in sequences]
+    assert [len(set(numbers)) for numbers in kmers(*sequences)] == expected
     one, other, long, first, second = kmers("AAACD", "AAADC", "MKVLA", "MKVL", "KVLA")
     assert one != other
     assert long == first + second

@@ -14,7 +14,8 @@ def test_a_dataset_gives_all_its_records_or_those_of_some_splits(sample_dataset)
     items = list(RecordSource(path=sample_dataset / "protanno").prepared())
     assert len(items) == sum(map(len, dataset.splits.values()))
     some = list(RecordSource(path=sample_dataset / "protanno", splits=("test",)).prepared())
-    assert [item.id for item in some] == [record.accession for record in dataset.splits["test"]]
+    accessions = [record.accession for record in dataset.splits["test"]]
+    assert [item.id for item in some] == accessions
     first = dataset.splits["test"][0]
     assert (some[0].text, some[0].name, some[0].record, some[0].fault) == (
         first.sequence,

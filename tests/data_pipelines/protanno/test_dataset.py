@@ -28,15 +28,15 @@ def dataset_folder(tmp_path):
 def test_records_survive_in_order(dataset_folder):
     dataset = protanno.open_dataset(dataset_folder)
     assert dataset.statistics == {"records": 5}
-    assert {name: list(split) for name, split in dataset.splits.items()} == {
-        k: v for k, v in SPLITS.items() if v
-    }
+    filled = {name: records for name, records in SPLITS.items() if records}
+    assert {name: list(split) for name, split in dataset.splits.items()} == filled
     split = dataset.splits["trembl_c0_r3"]
     assert (len(split), split[-1], split[np.int64(1)]) == (3, record(1), record(2))
     with pytest.raises(IndexError):
         split[3]
     assert [r.features for r in split.without_features()] == [(), (), ()]
-    assert [r.accession for r in split.without_features()] == [r.accession for r in split]
+    accessions = [r.accession for r in split]
+    assert [r.accession for r in split.without_features()] == accessions
     assert dataset.train_size("trembl/C0/R3") == 3
     assert dataset.train_size("trembl/C9/R9") == 0
 
@@ -86,12 +86,13 @@ def test_tfds_reads_the_same_from_the_files(dataset_folder, by_name):
                 assert tuple(name.decode() for name in example.pop(field)) == getattr(
                     expected, field
                 )
-            assert [
+            names = ("type", "start", "end", "note")
+            columns = zip(*(features[name] for name in names), strict=True)
+            found = [
                 Feature(type_.decode(), start, end, note.decode())
-                for type_, start, end, note in zip(
-                    *(features[k] for k in ("type", "start", "end", "note")), strict=True
-                )
-            ] == list(expected.features)
+                for type_, start, end, note in columns
+            ]
+            assert found == list(expected.features)
             for field, value in example.items():
                 assert (value.decode() if isinstance(value, bytes) else value) == getattr(
                     expected, field
@@ -104,9 +105,10 @@ def test_tfds_reads_the_same_from_the_files(dataset_folder, by_name):
 def test_the_examples_are_those_that_tfds_writes():
     for expected in SPLITS["trembl_c0_r3"]:
         fields = {name: getattr(expected, name) for name in Record.__dataclass_fields__}
-        fields["features"] = [
-            {n: getattr(f, n) for n in Feature.__dataclass_fields__} for f in expected.features
-        ]
+        names = Feature.__dataclass_fields__
+        fields["features"] = []
+        for feature in expected.features:
+            fields["features"].append({name: getattr(feature, name) for name in names})
         data = protanno.tfds_features().serialize_example(fields)
         assert protanno.decode_record(data) == expected
         message = protanno.tf_example_pb2.Example.FromString
@@ -118,7 +120,8 @@ def test_records_have_the_names_that_are_asked_for(dataset_folder):
         split = protanno.open_dataset(dataset_folder, names=names).splits["trembl_c0_r3"]
         expected = [with_names(one, names) for one in SPLITS["trembl_c0_r3"]]
         assert list(split) == list(pickle.loads(pickle.dumps(split))) == expected
-        assert [one.name for one in split.without_features()] == [one.name for one in expected]
+        wanted = [one.name for one in expected]
+        assert [one.name for one in split.without_features()] == wanted
     assert expected[1].name == "α-amylase {ECO:0000305} (AMY)"
 
 
@@ -285,10 +288,10 @@ def test_the_damaged_one_of_several_files_is_named(tmp_path, monkeypatch):
     split = protanno.open_dataset(tmp_path).splits["train"]
     paths = sorted(tmp_path.glob("*array_record*"))
     paths[2].unlink()
-    files = [
-        next((path.name for path in paths if path.name in told(split, index)), None)
-        for index in range(10)
-    ]
+    files = []
+    for index in range(10):
+        message = told(split, index)
+        files.append(next((path.name for path in paths if path.name in message), None))
     assert files == [None] * 5 + [paths[2].name] * 2 + [None] * 3
 
 

@@ -116,9 +116,8 @@ def test_files_that_are_links_are_read(copied, tmp_path):
         path.rename(tmp_path / str(index))
         path.symlink_to(tmp_path / str(index))
     dataset = protanno.open_dataset(copied)
-    assert {name: list(split) for name, split in dataset.splits.items()} == {
-        k: v for k, v in SPLITS.items() if v
-    }
+    filled = {name: records for name, records in SPLITS.items() if records}
+    assert {name: list(split) for name, split in dataset.splits.items()} == filled
 
 
 def decoded(data: bytes) -> Record | str:

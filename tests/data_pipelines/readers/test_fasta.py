@@ -104,8 +104,7 @@ def test_random_bytes_give_every_record_or_a_user_error(tmp_path, content, packe
     except UserError:
         return
     lines = [line.strip() for line in content.splitlines()]
-    assert [record.line for record in records] == [
-        n for n, line in enumerate(lines, 1) if line.startswith(b">")
-    ]
+    starts = [n for n, line in enumerate(lines, 1) if line.startswith(b">")]
+    assert [record.line for record in records] == starts
     letters = b"".join(line for line in lines if not line.startswith((b">", b";")))
     assert "".join(record.text for record in records).encode() == letters

@@ -60,9 +60,8 @@ def test_the_reader_gives_back_every_field_and_clusters_name_every_record(tmp_pa
     expected = list(generate.generate(200, seed=5))
     assert list(read_entries(tmp_path / "sample.dat.gz")) == [record for _, record, *_ in expected]
     lines = (tmp_path / "clusters.tsv").read_text().splitlines()
-    assert [tuple(line.split("\t")) for line in lines] == [
-        (family.cluster, record.accession) for family, record, *_ in expected
-    ]
+    clusters = [(family.cluster, record.accession) for family, record, *_ in expected]
+    assert [tuple(line.split("\t")) for line in lines] == clusters
 
 
 def test_planted_residues_are_in_range_and_disjoint(generated):
@@ -191,12 +190,11 @@ def test_wording_varies_and_tells_all_traits(generated):
 
 
 def test_traits_are_told_apart_by_their_patterns():
-    for patterns in (
-        [activity.motif for activity in biology.ACTIVITIES],
-        [ligand.motif for ligand in biology.LIGANDS],
-        [location.head + location.tail for location in biology.LOCATIONS],
-        [superfamily.blocks for superfamily in biology.SUPERFAMILIES],
-    ):
+    activities = [activity.motif for activity in biology.ACTIVITIES]
+    ligands = [ligand.motif for ligand in biology.LIGANDS]
+    locations = [location.head + location.tail for location in biology.LOCATIONS]
+    superfamilies = [superfamily.blocks for superfamily in biology.SUPERFAMILIES]
+    for patterns in (activities, ligands, locations, superfamilies):
         assert len(set(patterns)) == len(patterns)
     assert all(bool(location.head) != bool(location.tail) for location in biology.LOCATIONS)
 
@@ -217,13 +215,14 @@ def test_the_longest_elements_fit_into_every_length():
     """The tightest case: every length with the longest signal, motifs and blocks leaves a
     residue to insert and delete at."""
     signal = max(len(location.head + location.tail) for location in biology.LOCATIONS)
-    motifs = max(len(trait.motif) for trait in biology.ACTIVITIES) + max(
-        len(trait.motif) for trait in biology.LIGANDS
-    )
+    activities = max(len(trait.motif) for trait in biology.ACTIVITIES)
+    ligands = max(len(trait.motif) for trait in biology.LIGANDS)
     blocks = max(sum(map(len, superfamily.blocks)) for superfamily in biology.SUPERFAMILIES)
     for length in range(LOW, HIGH + 1):
         inner = length - signal - 1
-        assert inner - blocks - motifs * max(1, inner // families.REPEAT_RESIDUES) > 0
+        assert (
+            inner - blocks - (activities + ligands) * max(1, inner // families.REPEAT_RESIDUES) > 0
+        )
 
 
 @pytest.mark.parametrize("records", ["0", str(generate.MAX_RECORDS + 1)])

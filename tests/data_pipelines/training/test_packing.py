@@ -60,7 +60,8 @@ def small_examples(rng, count):
 
 
 def fits(row, *, slots, protein_tokens, text_tokens):
-    protein, text = sum(e.protein_length for e in row), sum(e.text_length for e in row)
+    protein = sum(e.protein_length for e in row)
+    text = sum(e.text_length for e in row)
     return len(row) <= slots and protein <= protein_tokens and text <= text_tokens
 
 
@@ -139,7 +140,8 @@ def test_a_stream_loses_and_doubles_nothing(slots):
     assert sorted(drawn + [draw for row in still_open for draw in row]) == list(range(400))
     for row in rows:
         assert fits([drawn.example for drawn in row], **shape)
-        assert [drawn.draw for drawn in row] == sorted(drawn.draw for drawn in row)
+        order = [drawn.draw for drawn in row]
+        assert order == sorted(order)
         for drawn in row:
             assert drawn.example is examples[drawn.draw]
 
@@ -161,6 +163,10 @@ def test_first_fit_takes_the_oldest_row_with_room_and_closes_the_oldest():
     assert packer.open_draws[-1] == (OPEN_ROWS + 1,)
 
 
+def draws_of(row):
+    return [drawn.draw for drawn in row]
+
+
 def test_a_packer_continues_from_its_open_draws():
     examples = small_examples(np.random.default_rng(3), 300)
     rows, still_open = pack_stream(examples, **SHAPE)
@@ -170,8 +176,8 @@ def test_a_packer_continues_from_its_open_draws():
     for draws in half_open:
         assert packer.open([Drawn(draw, examples[draw], cropped=False) for draw in draws]) is None
     rest = [packer.add(Drawn(draw, examples[draw], cropped=False)) for draw in range(150, 300)]
-    draws = [[drawn.draw for drawn in row] for row in half_rows + [row for row in rest if row]]
-    assert draws == [[drawn.draw for drawn in row] for row in rows]
+    continued = half_rows + [row for row in rest if row]
+    assert list(map(draws_of, continued)) == list(map(draws_of, rows))
     assert packer.open_draws == still_open
 
 
@@ -196,11 +202,10 @@ def test_padding_on_realistic_lengths(count):
     shape = {"slots": 16, "protein_tokens": 2048, "text_tokens": 1536}
     rows, still_open = pack_stream(realistic_examples(np.random.default_rng(4), count), **shape)
     assert sum(map(len, rows)) + sum(map(len, still_open)) == count
-    protein, text = padding(
-        [[drawn.example for drawn in row] for row in rows],
-        protein_tokens=shape["protein_tokens"],
-        text_tokens=1536,
-    )
+    examples = []
+    for row in rows:
+        examples.append([drawn.example for drawn in row])
+    protein, text = padding(examples, protein_tokens=shape["protein_tokens"], text_tokens=1536)
     assert protein <= 0.06
     assert text <= 0.30
 

@@ -41,7 +41,8 @@ def expected_shares(sizes, *, alpha, beta, gamma, source_shares=None):
             if source_shares
             else sum(thinned[n] for n in names) / sum(thinned.values())
         )
-        shares |= {n: share * mass[n] / sum(mass[m] for m in names) for n in names}
+        total = sum(mass[name] for name in names)
+        shares |= {name: share * mass[name] / total for name in names}
     return shares, sum(thinned.values())
 
 

@@ -20,14 +20,14 @@ def cosine(left, right, documents):
     """The tf-idf cosine of two term lists by the formula, in dictionaries."""
 
     def vector(terms):
-        frequency = {term: sum(term in document for document in documents) for term in terms}
+        frequency = Counter(term for document in documents for term in set(document))
         return {
             t: n * (math.log((1 + len(documents)) / (1 + frequency[t])) + 1)
             for t, n in Counter(terms).items()
         }
 
     a, b = vector(left), vector(right)
-    norms = [math.sqrt(sum(value**2 for value in side.values())) for side in (a, b)]
+    norms = [math.hypot(*side.values()) for side in (a, b)]
     return sum(a[term] * b.get(term, 0) for term in a) / (norms[0] * norms[1])
 
 
@@ -35,12 +35,12 @@ def test_tf_idf_is_the_formula():
     rng = np.random.default_rng(0)
     documents = [rng.integers(12, size=size) for size in (3, 30, 11, 7)]
     queries = [rng.integers(12, size=size) for size in (5, 20)]
-    table, asked = tf_idf(documents, queries, size=12)
-    expected = [
-        [cosine(query.tolist(), d.tolist(), [x.tolist() for x in documents]) for d in documents]
-        for query in queries
-    ]
-    np.testing.assert_allclose((asked @ table.T).toarray(), expected, atol=1e-12)
+    table, rows = tf_idf(documents, queries, size=12)
+    terms = [document.tolist() for document in documents]
+    expected = []
+    for query in queries:
+        expected.append([cosine(query.tolist(), document, terms) for document in terms])
+    np.testing.assert_allclose((rows @ table.T).toarray(), expected, atol=1e-12)
 
 
 def test_documents_without_terms_are_similar_to_nothing():

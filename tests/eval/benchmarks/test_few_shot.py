@@ -16,13 +16,12 @@ def task(count=30, *, kind="multiclass"):
     """Five classes; the first letter tells the class, the second says which noise the embedding
     has."""
     rng = np.random.default_rng(0)
-    samples = {
-        split: [
+    samples = {}
+    for split in ("train", "valid", "test"):
+        samples[split] = [
             Sample("p", LETTERS[i % 5] + "".join(rng.choice(list("KLMN"), 12)), i % 5)
             for i in range(5 * count)
         ]
-        for split in ("train", "valid", "test")
-    }
     return Task("localisation", kind, tuple("vwxyz"), samples, [], [])
 
 

@@ -20,9 +20,7 @@ class Composition:
 
     @staticmethod
     def encode_texts(texts):
-        return composition(
-            ["".join(c for c in text.upper() if c in miniature.RESIDUES) or "A" for text in texts]
-        )
+        return composition(list(map(composition_model.residues_of, texts)))
 
     mean_text_embeddings = encode_texts
 
@@ -63,6 +61,10 @@ def test_configs_of_the_working_directory_come_before_those_of_the_package(
         FollowedBenchmark("membrane", key="x", data_dir=str(data_dir))
 
 
+def sequences(task, split):
+    return {sample.sequence for sample in task.splits[split]}
+
+
 def test_a_limit_takes_the_same_proteins_of_every_split(data_dir):
     task = manifest.load(data_dir, "localisation")
     some = limited(task, 15)
@@ -71,10 +73,8 @@ def test_a_limit_takes_the_same_proteins_of_every_split(data_dir):
         "valid": 15,
         "test": 15,
     }
-    assert {s.sequence for s in some.splits["test"]} < {s.sequence for s in task.splits["test"]}
+    assert sequences(some, "test") < sequences(task, "test")
     assert limited(task, 15) == some
-    assert {s.sequence for s in limited(task, 10).splits["train"]} < {
-        s.sequence for s in some.splits["train"]
-    }
+    assert sequences(limited(task, 10), "train") < sequences(some, "train")
     with pytest.raises(UserError, match="shs27k.*limit"):
         FollowedBenchmark("shs27k", key="x", data_dir=str(data_dir), limit=5)

@@ -202,12 +202,9 @@ def test_sparse_set_with_the_composition_of_other_proteins(real_data):
     lin = np.load(real_data / "probe" / "SparsifiedSimilarites_for_highest_500.npy")
     with gzip.open(real_data / "ppi" / "protein.SHS27k.sequences.dictionary.tsv.gz", "rt") as file:
         sequences = [line.split("\t")[1].strip() for line in itertools.islice(file, 497)]
-    composition = np.array(
-        [
-            [sequence.count(letter) / len(sequence) for letter in "ACDEFGHIKLMNPQRSTVWY"]
-            for sequence in sequences
-        ]
-    )
+    letters = "ACDEFGHIKLMNPQRSTVWY"
+    counts = np.array([list(map(sequence.count, letters)) for sequence in sequences])
+    composition = counts / np.array([len(sequence) for sequence in sequences])[:, None]
     for measure in MEASURES:
         result = agreement(
             composition, table(pairs, lin, count=497, which="sparse"), measure=measure

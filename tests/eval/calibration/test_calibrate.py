@@ -12,7 +12,7 @@ from data_pipelines.common.hashing import hash64
 from data_pipelines.protanno.record import Record, ec_numbers
 from eval import __main__ as cli
 from eval.calibration import calibrate
-from eval.calibration.questions import Asked, Embedded, embed_texts, measured_hits, nearest
+from eval.calibration.questions import Embedded, Queries, embed_texts, measured_hits, nearest
 from eval.calibration.traits import TRAITS, agreement, families
 from protclip_jax.retrieval.calibration import FILE, read_calibration
 from tests.support.fakes import FakeModel
@@ -175,8 +175,8 @@ def test_texts_tell_the_names_that_the_model_reads_and_records_keep_their_ec_num
 def test_the_hits_of_a_question_are_the_nearest_that_are_known(dataset):
     records = list(dataset.splits["test"])[:30]
     vectors = unit([direction(record.accession) for record in records]).astype(float)
-    asked = Asked(vectors[:5], records[:5], np.arange(5))
-    hits = nearest(asked, Embedded(records, vectors), FAMILY, left_out=np.arange(5))
+    queries = Queries(vectors[:5], records[:5], np.arange(5))
+    hits = nearest(queries, Embedded(records, vectors), FAMILY, left_out=np.arange(5))
     found = agreement(FAMILY, records[:5], records)
     for row in range(5):
         allowed = [place for place in range(30) if found.known[row, place] and place != row]

@@ -9,7 +9,7 @@ from data_pipelines.common.errors import UserError
 from data_pipelines.protanno.record import Record
 from eval.calibration import calibrate
 from eval.calibration.label_libraries import above, read_libraries
-from eval.calibration.questions import HITS, Asked, nearest
+from eval.calibration.questions import HITS, Queries, nearest
 from tests.eval.calibration.test_calibrate import direction, noise, unit
 
 ROOT_TERM, MIDDLE = "GO:0000100", "GO:0000050"
@@ -68,9 +68,9 @@ def test_terms_stand_for_all_that_they_are_kinds_of(files):
     assert go.stated(record).go == (TERMS[3], MIDDLE, ROOT_TERM)
     agreeing = {}
     for library in (go, ec):
-        asked = Asked(np.ones((1, 16)), [library.stated(record)], np.zeros(1, np.int64))
+        queries = Queries(np.ones((1, 16)), [library.stated(record)], np.zeros(1, np.int64))
         labels = library.labels._replace(vectors=np.eye(len(library.labels.records), 16))
-        hits = nearest(asked, labels, library.trait)
+        hits = nearest(queries, labels, library.trait)
         agreeing[library.trait.name] = round(hits.base_rate * len(library.labels.records))
         assert len(hits.cosines) == HITS
     assert agreeing == {"go": 3, "ec": 3}

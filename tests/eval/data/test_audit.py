@@ -11,10 +11,9 @@ def audit(folder, name):
 
 
 def task(kind, classes, **splits):
-    samples = {
-        split: [Sample(str(i), *row) for i, row in enumerate(rows)]
-        for split, rows in splits.items()
-    }
+    samples = {}
+    for split, rows in splits.items():
+        samples[split] = [Sample(str(i), *row) for i, row in enumerate(rows)]
     return Task("ec", kind, classes, samples, [], [])
 
 

@@ -12,18 +12,28 @@ from data_pipelines.common.errors import UserError
 from eval.benchmarks.families import BENCHMARKS
 from eval.data.manifest import load
 
+
+def random_bytes(content, rng):
+    return bytes(rng.randrange(256) for _ in range(300))
+
+
+def random_letters(content, rng):
+    return bytes(rng.randrange(33, 126) if rng.random() < 0.02 else byte for byte in content)
+
+
+def shuffled_lines(content, rng):
+    lines = content.splitlines(keepends=True)
+    return b"".join(rng.sample(lines, len(lines)))
+
+
 DAMAGE = {
     "empty": lambda content, rng: b"",
     "blank": lambda content, rng: b"\n \n",
-    "binary": lambda content, rng: bytes(rng.randrange(256) for _ in range(300)),
+    "binary": random_bytes,
     "half": lambda content, rng: content[: len(content) // 2],
     "cut gzip": lambda content, rng: gzip.compress(content)[:-20],
-    "letters": lambda content, rng: bytes(
-        rng.randrange(33, 126) if rng.random() < 0.02 else byte for byte in content
-    ),
-    "shuffled": lambda content, rng: b"".join(
-        rng.sample(lines := content.splitlines(keepends=True), len(lines))
-    ),
+    "letters": random_letters,
+    "shuffled": shuffled_lines,
     "no header": lambda content, rng: content.partition(b"\n")[2],
     "json": lambda content, rng: b'{"name": [1], "aa_seq": null, "label": {}}\n',
     "fasta": lambda content, rng: b">\n>|||\nMK\n> x\n",

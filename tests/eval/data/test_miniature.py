@@ -30,12 +30,8 @@ SIZES = {
 
 
 def composition(samples):
-    return np.array(
-        [
-            [s.sequence.count(residue) / len(s.sequence) for residue in miniature.RESIDUES]
-            for s in samples
-        ]
-    )
+    counts = np.array([list(map(s.sequence.count, miniature.RESIDUES)) for s in samples])
+    return counts / np.array([len(s.sequence) for s in samples])[:, None]
 
 
 def test_every_benchmark_is_there(miniature_folder):
@@ -62,9 +58,10 @@ def encoded(task, samples):
     if task.kind == "regression":
         return np.array([[s.target] for s in samples])
     labels = [s.target if isinstance(s.target, tuple) else (s.target,) for s in samples]
-    return np.array(
-        [[float(position in own) for position in range(len(task.classes))] for own in labels]
-    )
+    found = np.zeros((len(labels), len(task.classes)))
+    for row, own in zip(found, labels, strict=True):
+        row[list(own)] = 1
+    return found
 
 
 def test_ec_has_every_cut_off(miniature_folder):
@@ -79,7 +76,8 @@ def test_files_are_named_relative_to_the_folder(miniature_folder):
         "deeploc/valid.fasta",
         "deeploc/test.fasta",
     ]
-    assert {reject.file for reject in task.rejects} == {source.path for source in task.sources}
+    files = {source.path for source in task.sources}
+    assert {reject.file for reject in task.rejects} == files
 
 
 def test_graphs(miniature_folder):
@@ -106,9 +104,8 @@ def test_a_seed_gives_the_same_files(miniature_folder, tmp_path):
         for path in again.rglob("*")
         if path.is_file() and path.suffix != ".npz"
     )
-    assert [(again / path).read_bytes() for path in files] == [
-        (miniature_folder / path).read_bytes() for path in files
-    ]
+    for path in files:
+        assert (again / path).read_bytes() == (miniature_folder / path).read_bytes()
     assert (other / "deeploc/train.fasta").read_bytes() != (
         again / "deeploc/train.fasta"
     ).read_bytes()

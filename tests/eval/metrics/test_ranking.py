@@ -9,11 +9,11 @@ from eval.metrics.ranking import recall, reciprocal_rank
 
 def orders(scores):
     """Every order of the candidates that the scores allow, ties in any order."""
-    return [
-        order
-        for order in itertools.permutations(range(len(scores)))
-        if all(scores[a] >= scores[b] for a, b in itertools.pairwise(order))
-    ]
+
+    def allowed(order):
+        return all(scores[a] >= scores[b] for a, b in itertools.pairwise(order))
+
+    return list(filter(allowed, itertools.permutations(range(len(scores)))))
 
 
 @pytest.mark.parametrize(
@@ -33,12 +33,8 @@ def test_numbers_of_one_hit_are_expectations_over_the_orders_of_ties(scores, hit
 def filtered_ranks(scores, hits, hit):
     """The hit's rank in each order, without the other hits."""
     kept = [position for position in range(len(scores)) if position == hit or not hits[position]]
-    return np.array(
-        [
-            1 + order.index(kept.index(hit))
-            for order in orders([scores[position] for position in kept])
-        ]
-    )
+    ranked = orders([scores[position] for position in kept])
+    return np.array([1 + order.index(kept.index(hit)) for order in ranked])
 
 
 @pytest.mark.parametrize("seed", range(15))

@@ -113,5 +113,5 @@ def test_report_says_what_it_measured(dataset):
     assert 0 < result["kmer"]["p2t_mrr"] < 1
     assert result["kmer"]["reference_records"] == 150
     page = evaluation.markdown(result)
-    assert "(256 were asked for)" in page
+    assert "(256 were requested)" in page
     assert page.count("k-mer baseline |") == 2

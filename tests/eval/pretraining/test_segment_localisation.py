@@ -60,7 +60,9 @@ def test_a_difference_that_the_control_shares_is_no_finding(evaluation, dataset)
 def test_cases_have_text_truth_and_the_text_of_another_record(dataset):
     records = list(dataset.splits["test"])
     cases = find_cases(records)
-    said = {name: {property_texts(record).get(name) for record in records} for name in LOCALISED}
+    said = {}
+    for name in LOCALISED:
+        said[name] = {property_texts(record).get(name) for record in records}
     for case in cases:
         for name, marked in case.truth.items():
             assert 0 < marked.sum() < marked.size

@@ -35,9 +35,8 @@ def test_a_run_and_its_baselines_draw_alike(dataset, baselines, monkeypatch):
     monkeypatch.setattr(trained_baselines, "MAX_RECORDS", 40)
     fewer, draws = drawn_records(dataset, sampler)
     assert fewer == records[:40]
-    seen = [
-        accession for accession in expected if accession in {record.accession for record in fewer}
-    ]
+    known = {record.accession for record in fewer}
+    seen = [accession for accession in expected if accession in known]
     assert [fewer[row].accession for row in draws(np.arange(len(seen)))] == seen
 
 

@@ -129,8 +129,10 @@ def test_batches_hold_every_record_once_with_its_target():
             strict=True,
         )
     )
-    of_batches = [order[:25], order[25:50], order[50:]]
-    assert seen == [pair for chosen in of_batches for pair in sorted(pairs[i] for i in chosen)]
+    expected = []
+    for chosen in (order[:25], order[25:50], order[50:]):
+        expected += sorted(pairs[i] for i in chosen)
+    assert seen == expected
 
 
 def means_alone(samples):
@@ -268,10 +270,9 @@ def test_a_run_stops_early_and_a_killed_one_ends_with_the_same_bits(checkpoint, 
         [0.9],
     )
     assert not list((tmp_path / "whole").rglob("checkpoints"))
-    long = {
-        split: sum(len(s.sequence) > 22 for s in some)
-        for split, some in problem("multiclass").splits.items()
-    }
+    long = {}
+    for split, some in problem("multiclass").splits.items():
+        long[split] = sum(len(s.sequence) > 22 for s in some)
     assert whole.facts["truncated"] == long
     assert min(long.values()) > 0
 

@@ -49,10 +49,11 @@ def test_a_planted_signal_is_learnt_and_shuffled_labels_are_not(kind):
     planted = problem(kind)
     protocol = FrozenProbe(problems.features, small(max_epochs=25))
     targets = planted.targets("test")
-    learnt, shuffled = (
-        [planted.score(outputs, targets) for outputs in protocol(p).outputs["test"]]
-        for p in (planted, planted.with_shuffled_labels())
-    )
+
+    def scores(of):
+        return [planted.score(outputs, targets) for outputs in protocol(of).outputs["test"]]
+
+    learnt, shuffled = scores(planted), scores(planted.with_shuffled_labels())
     # Fmax of nothing but the classes' shares is about 0.55 here.
     above, below = {"multiclass": (0.8, 0.55), "multilabel": (0.8, 0.7), "regression": (0.9, 0.3)}[
         kind

@@ -51,7 +51,8 @@ def test_carving_depends_on_sequences_alone_and_keeps_equal_ones_together():
     )
     first, second = prepare(task), prepare(shuffled)
     for name in ("train", "valid", "test"):
-        assert {s.name for s in first.splits[name]} == {s.name for s in second.splits[name]}
+        names = {s.name for s in second.splits[name]}
+        assert {s.name for s in first.splits[name]} == names
     assert first.facts["leaks"] == {"train in test": 0, "valid in test": 0, "train in valid": 0}
     assert first.facts["sizes"]["test"] == 36
 
@@ -75,9 +76,8 @@ def test_leaks_are_counted_and_removed_on_request():
     # P29 has left both before train is compared with valid.
     assert removed.facts["removed"] == {"train in test": 3, "valid in test": 3, "train in valid": 1}
     assert removed.facts["sizes"] == {"train": 28, "valid": 4, "test": 9}
-    assert {s.sequence for s in removed.splits["train"]}.isdisjoint(
-        s.sequence for s in splits["test"] + splits["valid"]
-    )
+    held_out = {s.sequence for s in splits["test"] + splits["valid"]}
+    assert held_out.isdisjoint(s.sequence for s in removed.splits["train"])
 
 
 def test_nothing_to_train_on_is_refused():

@@ -11,14 +11,15 @@ BASELINE = {"p2t_r1": 0.05, "t2p_r1": 0.04, "mrr": 0.1}
 
 
 def make_metrics(lines):
+    retrieval = {f"{RETRIEVAL}{name}": 0.1 for name in ("p2t_r1", "t2p_r1", "mrr")}
     return [
         {
             "step": 10 * line,
             "loss": 5.0 / line,
             "loss/gc": 4.0 / line,
             "loss/pda": None if line % 2 else 0.1,
+            **retrieval,
         }
-        | {f"{RETRIEVAL}{name}": 0.1 for name in ("p2t_r1", "t2p_r1", "mrr")}
         for line in range(1, lines + 1)
     ]
 

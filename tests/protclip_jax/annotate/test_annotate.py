@@ -106,9 +106,8 @@ def test_every_protein_has_its_nearest_described_ones_and_labels(folder, written
         own = by_protein[f"q{number}", "proteins"]
         if cosines.max() >= 0.2:
             reached = sorted((cosine for cosine in cosines if cosine >= 0.2), reverse=True)
-            assert [row["id"] for row in own] == [
-                RECORDS[place].accession for place in best[: len(reached)]
-            ]
+            nearest = [RECORDS[place].accession for place in best[: len(reached)]]
+            assert [row["id"] for row in own] == nearest
             assert {row["sure"] for row in own} == {"yes"}
         else:
             assert [(row["id"], row["sure"]) for row in own] == [("", "no")]

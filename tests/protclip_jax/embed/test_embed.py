@@ -17,6 +17,7 @@ from tests.support.fake_embedder import FakeModel, content, run, vectors
 
 FASTA = ">a first\nMKVLK*\n>a\nacd\n>\nWWWW\n>bad\nMK1\n>b\nMKV\nAC-D\n"
 EXPECTED = [("a", "MKVLK"), ("a_2", "ACD"), ("sequence_3", "WWWW"), ("b", "MKVACD")]
+EXPECTED_NAMES = [name for name, _ in EXPECTED]
 
 
 @pytest.fixture
@@ -39,7 +40,7 @@ def test_every_usable_protein_once_in_order_whatever_the_chunks(
     assert run(FakeModel(), "--input", fasta, "--output", output, chunk_tokens=chunk_tokens) == 0
     assert capsys.readouterr().err.splitlines()[-1] == f"wrote {output}"
     found = rows(output)
-    assert [name for name, _, _ in found] == [name for name, _ in EXPECTED]
+    assert [name for name, _, _ in found] == EXPECTED_NAMES
     for (_, _, vector), (_, sequence) in zip(found, EXPECTED, strict=True):
         np.testing.assert_array_equal(np.array(vector, np.float32), vectors(sequence, "projected"))
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
@@ -176,7 +177,7 @@ def test_a_named_pipe_is_copied_and_read_twice(tmp_path):
     os.mkfifo(pipe)
     threading.Thread(target=pipe.write_text, args=(FASTA,), daemon=True).start()
     assert run(FakeModel(), "--input", pipe, "--output", tmp_path / "o.h5") == 0
-    assert [row[0] for row in rows(tmp_path / "o.h5")] == [name for name, _ in EXPECTED]
+    assert [row[0] for row in rows(tmp_path / "o.h5")] == EXPECTED_NAMES
 
 
 def test_stdin_is_copied_and_read_twice(tmp_path, fasta):
@@ -188,7 +189,7 @@ def test_stdin_is_copied_and_read_twice(tmp_path, fasta):
     finally:
         os.dup2(saved, 0)
         os.close(saved)
-    assert [row[0] for row in rows(tmp_path / "o.h5")] == [name for name, _ in EXPECTED]
+    assert [row[0] for row in rows(tmp_path / "o.h5")] == EXPECTED_NAMES
 
 
 @pytest.mark.parametrize(
@@ -283,7 +284,7 @@ def test_a_stopped_run_goes_on_where_it_was(tmp_path, fasta, capsys):
     assert run(model, *arguments, chunk_tokens=1) == 0
     assert "resuming: 2 finished parts" in capsys.readouterr().err
     assert [call["sequences"] for call in model.calls] == [["WWWW"], ["MKVACD"]]
-    assert [row[0] for row in rows(tmp_path / "o.h5")] == [name for name, _ in EXPECTED]
+    assert [row[0] for row in rows(tmp_path / "o.h5")] == EXPECTED_NAMES
     assert not (tmp_path / "o.h5.partial").exists()
 
 

@@ -75,7 +75,8 @@ def test_a_killed_run_gives_the_same_files_and_the_models_numbers(tmp_path, chec
         assert digest(tmp_path / f"stopped.{kind}.h5") == digest(tmp_path / f"whole.{kind}.h5")
         facts, rows = content(tmp_path / f"stopped.{kind}.h5")
         assert facts["checkpoint"] == model.fingerprint
-        assert [name for name, _, _ in rows] == [*(r.accession for r in made), "long"]
+        names = [*(record.accession for record in made), "long"]
+        assert [name for name, _, _ in rows] == names
         for (_, _, vector), reference in zip(rows, expected[kind], strict=True):
             np.testing.assert_allclose(np.array(vector), reference, atol=1e-5)
 

@@ -44,9 +44,8 @@ def test_a_part_is_read_as_it_was_saved(tmp_path):
     assert mean.hashes == ["w", "x", "y", "z"]
     assert (mean.ids, mean.lengths.tolist(), mean.vectors.dtype) == (IDS, [1, 5, 2, 4], np.float32)
     np.testing.assert_array_equal(mean.vectors, POOLED)
-    assert [(rows.shape, rows.dtype) for rows in residues.vectors] == [
-        (rows.shape, rows.dtype) for rows in RESIDUES
-    ]
+    for rows, saved in zip(residues.vectors, RESIDUES, strict=True):
+        assert (rows.shape, rows.dtype) == (saved.shape, saved.dtype)
     np.testing.assert_array_equal(np.concatenate(residues.vectors), np.concatenate(RESIDUES))
     assert [file.name for file in tmp_path.iterdir()] == ["part.npz"]
 

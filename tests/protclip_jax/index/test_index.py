@@ -67,9 +67,8 @@ def test_a_dataset_keeps_what_uniprot_says(indexed, sample_dataset, tmp_path):
     record = next(record for record in test if record.features and record.function)
     item = item_at(opened.items, row_of(opened.items, record.accession))
     assert item_biotext(item) == biotext(record)
-    assert [(f["type"], f["start"], f["end"], f["note"]) for f in item["features"]] == [
-        (f.type, f.start, f.end, f.note) for f in record.features
-    ]
+    features = [(f.type, f.start, f.end, f.note) for f in record.features]
+    assert [(f["type"], f["start"], f["end"], f["note"]) for f in item["features"]] == features
     assert item["source"] == record.source
 
 

@@ -52,7 +52,8 @@ def test_questions_are_cut_for_the_index_that_is_asked(indexed, model, cut):
     mean = model.encode_texts(prompts).astype(float).mean(0, keepdims=True)
     cosines = prefixes(whole) @ prefixes(mean)[0]
     hits = engine.ask_texts(prompts, top=5)
-    assert [hit.id for hit in hits] == [ids[row] for row in np.argsort(-cosines)[:5]]
+    nearest = [ids[row] for row in np.argsort(-cosines)[:5]]
+    assert [hit.id for hit in hits] == nearest
     np.testing.assert_allclose([hit.cosine for hit in hits], np.sort(-cosines)[:5] * -1, atol=1e-5)
     assert engine.ask_protein(record.sequence, top=1)[0].id == record.accession
     found = engine.describe(record.sequence, top=5)

@@ -39,7 +39,8 @@ def made():
 
 
 def test_embeddings_are_unit_norm_and_do_not_depend_on_the_batch(model, made):
-    sequences, texts = [record.sequence for record in made], [biotext(record) for record in made]
+    sequences = [record.sequence for record in made]
+    texts = [biotext(record) for record in made]
     for encode, inputs in ((model.encode_proteins, sequences), (model.encode_texts, texts)):
         together = encode(inputs)
         chex.assert_shape(together, (30, 16))
@@ -230,7 +231,8 @@ def test_of_a_model_with_the_sigmoid_contrast_its_scale_and_bias_count(model, tm
 
 
 def test_the_first_dimensions_are_embeddings_of_unit_norm(model, made):
-    inputs = [record.sequence for record in made[:3]], [biotext(record) for record in made[:3]]
+    sequences = [record.sequence for record in made[:3]]
+    inputs = sequences, [biotext(record) for record in made[:3]]
     for encode, some in zip((model.encode_proteins, model.encode_texts), inputs, strict=True):
         whole = encode(some)
         expected = [ref.unit(row[:5]) for row in whole.astype(np.float64)]
@@ -287,8 +289,9 @@ def test_segments_are_weights_over_residues_in_the_order_asked(model, made):
     np.testing.assert_allclose(weights.sum(1), 1, rtol=1e-5)
     swapped = dict(reversed(texts.items()))
     np.testing.assert_allclose(model.segments(record.sequence, swapped), weights[::-1], atol=1e-6)
-    many = model.segments_batch([r.sequence for r in made], [property_texts(r) for r in made])
-    assert [len(w) for w in many] == [len(property_texts(r)) for r in made]
+    all_texts = [property_texts(r) for r in made]
+    many = model.segments_batch([r.sequence for r in made], all_texts)
+    assert list(map(len, many)) == list(map(len, all_texts))
     np.testing.assert_allclose(many[3], weights, atol=1e-6)
     with pytest.raises(UserError, match="'colour' must be one of"):
         model.segments("ACD", {"colour": "red"})
@@ -342,13 +345,13 @@ def test_recovered_residues_come_from_the_masked_positions_and_the_text(model, m
     masks = [np.arange(len(sequence)) % 5 == 2 for sequence in sequences]
     texts = [biotext(record) for record in made]
     recovered = model.recover(sequences, masks, texts)
-    assert [len(letters) for letters in recovered] == [int(mask.sum()) for mask in masks]
+    assert list(map(len, recovered)) == [int(mask.sum()) for mask in masks]
     assert set("".join(recovered)) <= set("LAGVSERTIDPKQNFYMHWCXBUZO")
     # What stands under the mask is hidden: another residue there changes nothing.
-    hidden = [
-        "".join("W" if hit else letter for letter, hit in zip(s, m, strict=True))
-        for s, m in zip(sequences, masks, strict=True)
-    ]
+    hidden = []
+    for sequence, mask in zip(sequences, masks, strict=True):
+        letters = ["W" if hit else letter for letter, hit in zip(sequence, mask, strict=True)]
+        hidden.append("".join(letters))
     assert model.recover(hidden, masks, texts) == recovered
     assert model.recover(sequences, masks, texts[1:] + texts[:1]) != recovered
 

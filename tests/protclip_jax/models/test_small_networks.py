@@ -66,10 +66,8 @@ def test_prototype_bank_equals_its_formula(gumbel):
 @pytest.mark.parametrize("implementation", ["dense", "blockwise"])
 def test_cross_attention_reads_only_the_own_record(implementation):
     rng = np.random.default_rng(1)
-    proteins, texts = (
-        [rng.normal(size=(n, DIM)) for n in lengths]
-        for lengths in ((7, 3, 5, 9, 4, 6), (4, 8, 6, 5, 2, 7))
-    )
+    proteins = [rng.normal(size=(n, DIM)) for n in (7, 3, 5, 9, 4, 6)]
+    texts = [rng.normal(size=(n, DIM)) for n in (4, 8, 6, 5, 2, 7)]
     (protein, slot_ids), (text, text_slot_ids) = (
         pack_tokens(x, PLACEMENTS["permuted_with_gaps"]) for x in (proteins, texts)
     )

@@ -134,10 +134,9 @@ def test_equals_the_released_model(peer_recording, peer_gradients):
         return loss_of(without_hashes(protein, text, jnp.ones(3, bool)), logit_scale=s).value()
 
     logit_scale = np.log(recorded["logit_scale"])
-    singles = [
-        np.concatenate([recorded[f"single{i}_{side}_embed"] for i in range(3)])
-        for side in ("protein", "text")
-    ]
+    singles = []
+    for side in ("protein", "text"):
+        singles.append(np.concatenate([recorded[f"single{i}_{side}_embed"] for i in range(3)]))
     masked = [recorded[f"batch_{side}_embed_masked"] for side in ("protein", "text")]
     np.testing.assert_allclose(loss(*singles, logit_scale), recorded["singles_cl_loss"], rtol=1e-5)
     np.testing.assert_allclose(

@@ -51,14 +51,11 @@ def value_and_gradients(*args, negatives, chunk=0):
 
 
 def expected_loss(x, negatives):
-    records = [
-        {
-            "p": protein[1:-1],
-            "t": {k: t[k] for k in range(PROPERTIES) if hashes[k]},
-            "texts": dict(enumerate(hashes.tolist())),
-        }
-        for protein, t, hashes in zip(x["proteins"], x["prototypes"], HASHES, strict=True)
-    ]
+    records = []
+    for protein, t, hashes in zip(x["proteins"], x["prototypes"], HASHES, strict=True):
+        present = {k: t[k] for k in range(PROPERTIES) if hashes[k]}
+        texts = dict(enumerate(hashes.tolist()))
+        records.append({"p": protein[1:-1], "t": present, "texts": texts})
     return reference.segment_alignment(records, THETA, x["logit_scale"], negatives)
 
 

@@ -38,18 +38,16 @@ def random_inputs(seed):
     }
     # Each record's text tokens: first the biotext, then the properties.
     text_lengths = np.add(BIOTEXT_LENGTHS, PROPERTY_LENGTHS)
-    proteins, texts = (
-        [rng.normal(size=(n, WIDTH)) for n in lengths]
-        for lengths in (PROTEIN_LENGTHS, text_lengths)
-    )
+    proteins = [rng.normal(size=(n, WIDTH)) for n in PROTEIN_LENGTHS]
+    texts = [rng.normal(size=(n, WIDTH)) for n in text_lengths]
     return {"cross_attention": cross_attention, "head": head, "proteins": proteins, "texts": texts}
 
 
 def random_targets(seed):
     rng = np.random.default_rng(seed)
-    return [rng.integers(4, 24, n) for n in PROTEIN_LENGTHS], [
-        rng.random(n) < 0.5 for n in PROTEIN_LENGTHS
-    ]
+    targets = [rng.integers(4, 24, n) for n in PROTEIN_LENGTHS]
+    masks = [rng.random(n) < 0.5 for n in PROTEIN_LENGTHS]
+    return targets, masks
 
 
 def expected_loss(x, targets, masks):

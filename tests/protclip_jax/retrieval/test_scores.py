@@ -28,7 +28,7 @@ def test_the_background_are_the_same_items_in_any_order():
 def test_a_shuffled_protein_keeps_its_residues():
     sequences = ["MKVLAAGIVGLLAQ" * 5, "ACDEFGHIKL" * 4]
     found = scores.shuffled(sequences)
-    assert [sorted(one) for one in found] == [sorted(one) for one in sequences]
+    assert list(map(sorted, found)) == list(map(sorted, sequences))
     assert all(one != other for one, other in zip(found, sequences, strict=True))
     assert found == scores.shuffled(sequences)
 

@@ -64,7 +64,8 @@ def expected(vectors, query, top):
 
 def check(rows, ids, answer):
     order, cosines, margins = answer
-    assert [row["id"] for row in rows] == [ids[position] for position in order]
+    expected = [ids[position] for position in order]
+    assert [row["id"] for row in rows] == expected
     assert [int(row["rank"]) for row in rows] == list(range(1, len(order) + 1))
     np.testing.assert_allclose([float(row["cosine"]) for row in rows], cosines, atol=1e-5)
     np.testing.assert_allclose([float(row["margin"]) for row in rows], margins, atol=1e-5)

@@ -89,9 +89,8 @@ def test_what_a_text_names_is_opened_and_an_organism_chosen(page, server):
     page.ask("abc fed")
     page.wait_for("#results", "synthetic construct")
     _, answer = server.ask("/api/search", {"query": "abc fed", "taxon": ["32630"]})
-    assert [element.text for element in page.all("#results button[data-id]")] == [
-        hit["id"] for hit in answer["proteins"]["hits"]
-    ]
+    ids = [hit["id"] for hit in answer["proteins"]["hits"]]
+    assert [element.text for element in page.all("#results button[data-id]")] == ids
     organism.clear()
 
 
@@ -100,9 +99,8 @@ def test_a_text_is_asked_a_protein_opened_and_its_tracks_agree_with_the_api(page
     page.wait_for("#understood", "PROTEIN NAME: abc fed")
     _, answer = server.ask("/api/search", {"query": "abc fed"})
     hits = answer["proteins"]["hits"]
-    assert [element.text for element in page.all("#results button[data-id]")] == [
-        hit["id"] for hit in hits
-    ]
+    ids = [hit["id"] for hit in hits]
+    assert [element.text for element in page.all("#results button[data-id]")] == ids
     first_row = page.one("#results tbody tr").text
     assert f"q = {hits[0]['q_value']:.2g}" in first_row.replace("1.0", "1")
     assert page.one(".verdict").text == answer["proteins"]["verdict"]
@@ -112,9 +110,8 @@ def test_a_text_is_asked_a_protein_opened_and_its_tracks_agree_with_the_api(page
     assert "noopener" in link.get_attribute("rel")
     page.one("#results .download").click()
     saved = table(page.downloaded("results.tsv"))
-    assert [(row["id"], row["cosine"]) for row in saved] == [
-        (hit["id"], f"{hit['cosine']:.6f}") for hit in hits
-    ]
+    expected = [(hit["id"], f"{hit['cosine']:.6f}") for hit in hits]
+    assert [(row["id"], row["cosine"]) for row in saved] == expected
 
     chosen = next(
         hit for hit in hits if len(server.ask(f"/api/protein?id={hit['id']}")[1]["features"]) > 1
@@ -233,12 +230,12 @@ def test_the_tabs_are_reached_by_arrow_keys(page, server):
     for key, chosen in moves:
         ActionChains(page.chromium).send_keys(key).perform()
         assert page.chromium.switch_to.active_element == (first, second)[chosen]
-        assert [tab.get_attribute("aria-selected") for tab in (first, second)] == [
-            str(i == chosen).lower() for i in range(2)
-        ]
-        assert [tab.get_attribute("tabindex") for tab in (first, second)] == [
-            "-1" if i != chosen else "0" for i in range(2)
-        ]
+        assert [tab.get_attribute("aria-selected") for tab in (first, second)] == (
+            ["false", "true"] if chosen else ["true", "false"]
+        )
+        assert [tab.get_attribute("tabindex") for tab in (first, second)] == (
+            ["-1", "0"] if chosen else ["0", "-1"]
+        )
         assert page.one("[role=tabpanel]").get_attribute("id") == f"panel-{chosen}"
     first.click()
 

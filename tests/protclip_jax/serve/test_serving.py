@@ -51,7 +51,8 @@ def test_a_text_is_answered_with_the_engines_hits(app, engine):
         "is_asked": True,
     }
     hits = engine.ask_texts(["PROTEIN NAME: abc fed"], top=5)
-    assert [hit["id"] for hit in answer["proteins"]["hits"]] == [hit.id for hit in hits]
+    ids = [hit.id for hit in hits]
+    assert [hit["id"] for hit in answer["proteins"]["hits"]] == ids
     found = [(hit["margin"], hit["q_value"]) for hit in answer["proteins"]["hits"]]
     np.testing.assert_allclose(found, [(hit.margin, hit.q_value) for hit in hits], atol=1e-4)
     assert answer["labels"] == {}
@@ -335,7 +336,8 @@ def test_requests_from_elsewhere_are_refused(app):
         (("GET", "/docs", {}), 404),
     ]
     responses = exchange(app, *(request for request, _ in cases))
-    assert [response.status_code for response in responses] == [status for _, status in cases]
+    statuses = [status for _, status in cases]
+    assert [response.status_code for response in responses] == statuses
     sentences = [
         response.json() for response in responses if response.status_code in (404, 405, 415)
     ]
@@ -436,12 +438,13 @@ def test_with_a_token_the_api_is_closed_and_the_page_open(engine):
         ("/", {}, 200),
         ("/api/health", {}, 200),
     ]
-    requests = [
-        ("GET", path, {"headers": {k: v.encode("latin-1") for k, v in headers.items()}})
-        for path, headers, _ in cases
-    ]
+    requests = []
+    for path, headers, _ in cases:
+        encoded = {name: value.encode("latin-1") for name, value in headers.items()}
+        requests.append(("GET", path, {"headers": encoded}))
     responses = exchange(guarded, *requests)
-    assert [response.status_code for response in responses] == [status for *_, status in cases]
+    statuses = [status for *_, status in cases]
+    assert [response.status_code for response in responses] == statuses
     assert "the token is missing or wrong" in responses[0].json()["error"]
     assert responses[0].headers["www-authenticate"] == "Bearer"
 
@@ -587,7 +590,9 @@ def test_only_a_name_is_looked_up(app, split):
     id = split[0].accession
     kinds = ("auto", "name", "function")
     answers = exchange(app, *(post("/api/search", {"query": id, "kind": kind}) for kind in kinds))
-    matched = [[hit["id"] for hit in answer.json().get("matches", ())][:1] for answer in answers]
+    matched = []
+    for answer in answers:
+        matched.append([hit["id"] for hit in answer.json().get("matches", ())][:1])
     assert matched == [[id], [id], []]
 
 

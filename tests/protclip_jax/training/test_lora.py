@@ -78,10 +78,11 @@ def make(params, mesh):
 def batches(count):
     rng = np.random.default_rng(1)
     shapes = {path: shape for path, shape in SHAPES.items() if path != OTHER}
-    return [
-        GivenBatch({path: np.asarray(rng.normal(size=s), np.float32) for path, s in shapes.items()})
-        for _ in range(count)
-    ]
+    found = []
+    for _ in range(count):
+        arrays = {path: np.asarray(rng.normal(size=s), np.float32) for path, s in shapes.items()}
+        found.append(GivenBatch(arrays))
+    return found
 
 
 def run(step, state, some):

@@ -133,10 +133,10 @@ def test_tensorboard_gets_the_same_numbers_and_forgets_what_is_written_again(tmp
             writer.write(step, {"loss": step / 4, "mfu": None, "bad": float("inf")})
         # Not closed, as in a killed run.
     told = [event for event in events(tmp_path) if event.HasField("summary")]
-    scalars = [
-        (event.step, [(value.tag, value.simple_value) for value in event.summary.value])
-        for event in told
-    ]
+    scalars = []
+    for event in told:
+        values = [(value.tag, value.simple_value) for value in event.summary.value]
+        scalars.append((event.step, values))
     assert scalars == [(10, [("loss", 2.5)]), (20, [("loss", 5.0)]), (20, [("loss", 5.0)])]
     begun = [
         event.step for event in events(tmp_path) if event.session_log.status == SessionLog.START

@@ -90,9 +90,14 @@ def rates_of(path):
     return rates.reshape(-1, *[1] * (len(STACKS[path]) - 1))
 
 
+def normal_stacks(rng):
+    return {path: rng.normal(size=shape).astype(np.float32) for path, shape in STACKS.items()}
+
+
 def adamw(params, all_gradients, *, rate, decay, clip):
     """The parameters after these gradients in float64: Adam, decoupled decay, gradient clipping."""
-    first, second = ({path: np.zeros(shape) for path, shape in STACKS.items()} for _ in "mv")
+    first = {path: np.zeros(shape) for path, shape in STACKS.items()}
+    second = {path: np.zeros(shape) for path, shape in STACKS.items()}
     for step, gradients in enumerate(all_gradients, 1):
         trained = {
             path: (rates_of(path) > 0) * g.astype(np.float64) for path, g in gradients.items()
@@ -113,11 +118,7 @@ def adamw(params, all_gradients, *, rate, decay, clip):
 
 def test_layers_learn_at_rates_of_their_own_and_frozen_ones_count_for_nothing():
     rng = np.random.default_rng(0)
-    params = {path: rng.normal(size=shape).astype(np.float32) for path, shape in STACKS.items()}
-    steps = [
-        {path: rng.normal(size=shape).astype(np.float32) for path, shape in STACKS.items()}
-        for _ in range(4)
-    ]
+    params, *steps = (normal_stacks(rng) for _ in range(5))
     changes = {"groups": BY_LAYER, "schedule": "constant", "clip_norm": 1.0, "weight_decay": 0.1}
     optimizer = make_optimizer(config(**changes, warmup_fraction=0.5), params, 4)
     rate = learning_rate_schedule(config(schedule="constant", warmup_fraction=0.5), 4)

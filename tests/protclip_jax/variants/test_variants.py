@@ -60,9 +60,9 @@ def test_a_scan_is_the_apis_with_a_heat_map(run, model, tmp_path, method):
     assert code == 0
     assert "scoring: 627 variants of 1 proteins" in told
     singles = single_substitutions(SEQUENCE)
-    assert [row["mutation"] for row in rows] == [written(own) for own in singles]
-    assert {row["id"] for row in rows} == {"sequence"}
     names = [written(own) for own in singles]
+    assert [row["mutation"] for row in rows] == names
+    assert {row["id"] for row in rows} == {"sequence"}
     scores = model.variant_effects(SEQUENCE, names, method=method)
     np.testing.assert_allclose(column(rows), scores, rtol=1e-4, atol=2e-5)
     assert (tmp_path / "o.png").stat().st_size > 20_000

@@ -238,7 +238,8 @@ def _agree(folder, proteins):
     }
     reference = read.pop("a.json")
     assert all(isinstance(record, Record) for record in reference)
-    assert [record.sequence for record in reference] == [protein.sequence for protein in proteins]
+    sequences = [protein.sequence for protein in proteins]
+    assert [record.sequence for record in reference] == sequences
     for name, records in read.items():
         assert records == [expected(record, name) for record in reference], name
 

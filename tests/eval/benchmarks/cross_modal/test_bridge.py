@@ -57,11 +57,11 @@ def torch_layer(torch, layer):
         (layer["LayerNorm_0"], layer["LayerNorm_1"]),
     )
     parts = [attention[name] for name in ("query", "key", "value")]
+    kernels = [np.reshape(part["kernel"], (WIDTH, WIDTH)).T for part in parts]
+    biases = [np.ravel(part["bias"]) for part in parts]
     values = {
-        "self_attn.in_proj_weight": np.concatenate(
-            [np.reshape(part["kernel"], (WIDTH, WIDTH)).T for part in parts]
-        ),
-        "self_attn.in_proj_bias": np.concatenate([np.ravel(part["bias"]) for part in parts]),
+        "self_attn.in_proj_weight": np.concatenate(kernels),
+        "self_attn.in_proj_bias": np.concatenate(biases),
         "self_attn.out_proj.weight": np.reshape(attention["out"]["kernel"], (WIDTH, WIDTH)).T,
         "self_attn.out_proj.bias": attention["out"]["bias"],
     }

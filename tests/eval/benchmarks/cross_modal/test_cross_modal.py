@@ -247,11 +247,11 @@ def test_text_nodes_are_bert_means_of_name_and_definition(tmp_path):
 def plumbing(graph):
     """A short run with the letters of names in the place of all embeddings: what comes out says
     little of biology."""
-    embeddings = {
-        name: letters([node.name for node in graph.nodes if node.type == position])
-        for position, name in enumerate(graph.node_types)
-        if any(node.type == position for node in graph.nodes)
-    }
+    embeddings = {}
+    for position, name in enumerate(graph.node_types):
+        names = [node.name for node in graph.nodes if node.type == position]
+        if names:
+            embeddings[name] = letters(names)
     options = small_options(reverse_triplets=("removed",), no_relation_control=False)
     options.update(eval_every=50, epochs=5.0, batch_triplets=512, learning_rate=5e-3)
     return run(graph, embeddings, options)

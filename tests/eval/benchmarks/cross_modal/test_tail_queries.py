@@ -38,6 +38,10 @@ def triplets():
 def expected_reciprocal_ranks(scores, hits, *, count):
     """Of every hit (of the best alone for `first`) the mean of 1/rank over all orders that the
     scores allow, by enumeration."""
+
+    def allowed(order):
+        return all(scores[a] >= scores[b] for a, b in itertools.pairwise(order))
+
     means = []
     for hit in np.flatnonzero(hits):
         rivals = [
@@ -45,11 +49,7 @@ def expected_reciprocal_ranks(scores, hits, *, count):
             for position in range(len(scores))
             if position == hit or count == "unfiltered" or not hits[position]
         ]
-        orders = [
-            o
-            for o in itertools.permutations(rivals)
-            if all(scores[a] >= scores[b] for a, b in itertools.pairwise(o))
-        ]
+        orders = list(filter(allowed, itertools.permutations(rivals)))
         means.append(np.mean([1 / (1 + order.index(hit)) for order in orders]))
     return [max(means)] if count == "first" else means
 

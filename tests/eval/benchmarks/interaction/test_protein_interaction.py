@@ -151,12 +151,11 @@ def test_summary_counts_each_cell_once(graph):
         2 * (said & true).sum() / (said.sum() + true.sum())
     )
     chosen = [seen_endpoints(graph, part) == 1 for part in parts]
-    said, true = (
-        np.concatenate(
-            [array[part.test][own] for array, part, own in zip(arrays, parts, chosen, strict=True)]
-        )
-        for arrays in ([own > 0 for own in logits], [graph.labels] * 2)
-    )
+    cells = [
+        (own[part.test][rows] > 0, graph.labels[part.test][rows])
+        for own, part, rows in zip(logits, parts, chosen, strict=True)
+    ]
+    said, true = (np.concatenate(arrays) for arrays in zip(*cells, strict=True))
     assert summary["by_seen_endpoints"]["one"] == pytest.approx(micro_f1(said, true))
 
 

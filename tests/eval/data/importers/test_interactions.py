@@ -16,10 +16,11 @@ def rows(*triples):
 
 
 def types(graph):
-    return {
-        (graph.names[a], graph.names[b]): {INTERACTIONS[kind] for kind in np.flatnonzero(row)}
-        for (a, b), row in zip(graph.edges, graph.labels, strict=True)
-    }
+    found = {}
+    for (a, b), row in zip(graph.edges, graph.labels, strict=True):
+        kinds = {INTERACTIONS[kind] for kind in np.flatnonzero(row)}
+        found[graph.names[a], graph.names[b]] = kinds
+    return found
 
 
 def test_both_directions_and_all_modes_are_one_pair(file):

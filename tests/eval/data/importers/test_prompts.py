@@ -147,9 +147,10 @@ def test_enzymes_are_prompted_by_their_names(file, tmp_path):
         "ENZYME as name": "PROTEIN NAME",
         "ENZYME as function": "FUNCTION",
     }.items():
-        assert read.prompts[label] == {
-            number: [f"{prefix}: {name}." for name in names] for number, names in named.items()
-        }
+        expected = {}
+        for number, names in named.items():
+            expected[number] = [f"{prefix}: {name}." for name in names]
+        assert read.prompts[label] == expected
     assert list(read.prompts["ENZYME as name"]) == list(numbers)
     assert read.notes == (
         "3 withdrawn EC numbers use the prompts of their successors or of their class.",

@@ -112,9 +112,9 @@ FLIP_FASTA = (
 @pytest.mark.parametrize("text", [FLIP, FLIP_FASTA])
 def test_flip_in_both_forms(file, text):
     task = read_flip(file(text), benchmark="aav")
-    found = {
-        split: [(s.sequence, s.target) for s in samples] for split, samples in task.splits.items()
-    }
+    found = {}
+    for split, samples in task.splits.items():
+        found[split] = [(sample.sequence, sample.target) for sample in samples]
     assert found == {
         "train": [("MV", 2.0), ("MC", 4.0)],
         "valid": [("MK", 1.0)],
