@@ -298,11 +298,9 @@ def test_an_index_without_descriptions_is_refused_before_anything_is_embedded(
     assert searching.make_index(folder / "c", tmp_path / "i", input=tmp_path / "x.fasta") == 0
     monkeypatch.setattr(annotate, "embed_parts", None)
     assert run(folder, tmp_path / "out.tsv", "--index", tmp_path / "i") == 2
-    told = searching.told(capsys)
-    assert (
-        f"the index {tmp_path / 'i'} holds no protein with a name or a function; make it "
-        "from UniProt entries" in told
-    )
+    message = searching.told(capsys)
+    assert f"the index {tmp_path / 'i'} has no protein with a name or a function" in message
+    assert "--labels" in message
 
 
 def test_an_output_that_exists_is_kept(folder, tmp_path, capsys):
