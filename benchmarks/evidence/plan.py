@@ -83,17 +83,19 @@ SAMPLING = {
 SAMPLING_BUDGET = Budget(steps=1000, batch=512)
 NETWORK_SAMPLING = ("uniform", "paper", "default")
 
+SAMPLED_NETWORKS = {
+    f"network_{name}": Arm("configs/quickstart.py", SAMPLING[name]) for name in NETWORK_SAMPLING
+}
+SAMPLED_LINEAR = {f"linear_{name}": SOME | fields for name, fields in SAMPLING.items()}
+
 STUDIES = {
     "demo": Study("demo", 8000, RECIPES, {"linear": SOME, "linear_whole": WHOLE}),
     "ordered": Study("ordered", 8000, RECIPES, {"linear": SOME, "linear_whole": WHOLE}),
     "sampling": Study(
         "uniprot",
         40_000,
-        {
-            f"network_{name}": Arm("configs/quickstart.py", SAMPLING[name])
-            for name in NETWORK_SAMPLING
-        },
-        {f"linear_{name}": SOME | fields for name, fields in SAMPLING.items()},
+        SAMPLED_NETWORKS,
+        SAMPLED_LINEAR,
         SAMPLING_SEEDS,
         SAMPLING_BUDGET,
     ),
@@ -101,7 +103,7 @@ STUDIES = {
         "misleading",
         40_000,
         {},
-        {f"linear_{name}": SOME | SAMPLING[name] for name in ("uniform", "paper")},
+        {name: SAMPLED_LINEAR[name] for name in ("linear_uniform", "linear_paper")},
         CONTROL_SEEDS,
         SAMPLING_BUDGET,
     ),
