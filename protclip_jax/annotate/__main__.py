@@ -29,7 +29,7 @@ from protclip_jax.annotate.summary import Summary
 from protclip_jax.checkpoints import metadata
 from protclip_jax.embed.embedding_files import load_part
 from protclip_jax.embed.embedding_kinds import protein_embedder
-from protclip_jax.embed.parts import begin, embed_parts, surveyed, writing
+from protclip_jax.embed.parts import begin, embed_parts, survey_input, writing
 from protclip_jax.embed.resume import (
     begin_finishing,
     partial_folder,
@@ -283,7 +283,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         refuse_others(folder, outputs, [rejects])
         engine = load_engine(options)
         reading = protein_embedder(["projected"], engine.windows, batch_tokens)
-        source, survey = surveyed(
+        source, survey = survey_input(
             source,
             reading=reading,
             folder=folder,

@@ -183,10 +183,7 @@ def test_a_killed_run_gives_the_same_bytes(folder, tmp_path, monkeypatch, capsys
     assert not (tmp_path / "out.tsv").exists()
     assert len(list((tmp_path / f"{output}.partial").glob("*.npz"))) == 5
     assert run(folder, tmp_path / output, "--top", 2, "--min_confidence", 0.25) == 2
-    assert (
-        "holds the parts of another run (other min_confidence, top); finish that one"
-        in searching.told(capsys)
-    )
+    assert "the parts of a run with other settings (min_confidence, top)" in searching.told(capsys)
     with monkeypatch.context() as patch:
         # Killed again where the outputs appear, a page behind its table.
         patch.setattr(annotate, "remove_parts" if output == "out.tsv" else "html_page", interrupted)
