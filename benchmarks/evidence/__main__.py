@@ -10,6 +10,7 @@ by which recipes are chosen.
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import jax
@@ -28,34 +29,35 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.evidence", description=__doc__.partition("\n\n")[0]
     )
-    parser.add_argument("--folder", type=Path, required=True, help="for samples and runs")
+    parser.add_argument("--folder", type=Path, required=True, help="folder for samples and runs")
     parser.add_argument(
-        "--results", type=Path, help=f"for what is measured (default with --test: {RESULTS})"
+        "--results", type=Path, help=f"folder for measurements (default with --test: {RESULTS})"
     )
     parser.add_argument(
-        "--studies", nargs="+", choices=STUDIES, default=list(STUDIES), help="(default: all)"
+        "--studies",
+        nargs="+",
+        choices=STUDIES,
+        default=list(STUDIES),
+        help="studies to run (default: all)",
     )
-    parser.add_argument("--seeds", type=int, nargs="+", help="of samples and runs (default: all)")
-    parser.add_argument("--linear_only", action="store_true", help="train no networks")
+    parser.add_argument(
+        "--seeds", type=int, nargs="+", help="seeds of samples and runs (default: all)"
+    )
+    parser.add_argument("--linear_only", action="store_true", help="train linear models only")
     parser.add_argument(
         "--test",
         action="store_true",
-        help="measure the tests of the seeds that docs/results.md names",
+        help="measure the test splits of the seeds in docs/results.md",
     )
     options = parser.parse_args(arguments)
 
     announced = {
         name: STUDIES[name].seeds if options.test else TUNING_SEEDS for name in options.studies
     }
-    seeds = {
-        name: [seed for seed in options.seeds or each if seed in each]
-        for name, each in announced.items()
-    }
+    seeds = {name: _chosen(options.seeds, each) for name, each in announced.items()}
     if foreign := set(options.seeds or ()).difference(*announced.values()):
         allowed = ", ".join(map(str, sorted(set().union(*announced.values()))))
-        raise UserError(
-            f"seed {min(foreign)} is not one of {allowed}, which are announced; choose these."
-        )
+        raise UserError(f"seed {min(foreign)} is not an announced seed; choose from {allowed}.")
     kept = options.results or (RESULTS if options.test else options.folder / "validation")
     # Runs of one recipe share their compiled programs.
     jax.config.update("jax_compilation_cache_dir", str(options.folder.absolute() / "compiled"))
@@ -73,6 +75,11 @@ def main(arguments: list[str] | None = None) -> None:
             )
     if options.test:
         print(results.write(kept, options.folder))
+
+
+def _chosen(seeds: Sequence[int] | None, announced: Sequence[int]) -> list[int]:
+    """The requested seeds that are announced for a study; without a request, all of them."""
+    return [seed for seed in seeds or announced if seed in announced]
 
 
 if __name__ == "__main__":

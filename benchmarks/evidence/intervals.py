@@ -125,5 +125,7 @@ def verdict(found: Estimate, adjusted_p: float, *, margin: float) -> str:
     half_width, seeds = (high - low) / 2, len(found.by_seed)
     needed = int(np.ceil(seeds * (half_width / abs(found.mean)) ** 2)) if found.mean else None
     return (
-        f"undecided ({needed:,} seeds would tell an effect of this size)" if needed else "undecided"
+        f"undecided ({needed:,} seeds would detect an effect of this size)"
+        if needed
+        else "undecided"
     )

@@ -97,6 +97,11 @@ CURVE_STEPS = (450, 1800, 3600)
 CURVE_SEEDS = (11, 12)
 NETWORK_SAMPLING = ("uniform", "paper", "default")
 
+SAMPLED_NETWORKS = {
+    f"network_{name}": Arm("configs/quickstart.py", SAMPLING[name]) for name in NETWORK_SAMPLING
+}
+SAMPLED_LINEAR = {f"linear_{name}": SOME | fields for name, fields in SAMPLING.items()}
+
 STUDIES = {
     "demo": Study("demo", 8000, RECIPES, {"linear": SOME, "linear_whole": WHOLE}),
     "demo_steps": Study(
@@ -106,11 +111,8 @@ STUDIES = {
     "sampling": Study(
         "uniprot",
         40_000,
-        {
-            f"network_{name}": Arm("configs/quickstart.py", SAMPLING[name])
-            for name in NETWORK_SAMPLING
-        },
-        {f"linear_{name}": SOME | fields for name, fields in SAMPLING.items()},
+        SAMPLED_NETWORKS,
+        SAMPLED_LINEAR,
         SAMPLING_SEEDS,
         SAMPLING_BUDGET,
     ),
@@ -118,7 +120,7 @@ STUDIES = {
         "misleading",
         40_000,
         {},
-        {f"linear_{name}": SOME | SAMPLING[name] for name in ("uniform", "paper")},
+        {name: SAMPLED_LINEAR[name] for name in ("linear_uniform", "linear_paper")},
         CONTROL_SEEDS,
         SAMPLING_BUDGET,
     ),

@@ -37,32 +37,41 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
         "--data_dir",
         type=Path,
         required=True,
-        help="folder of real proteins, as docs/real.md describes it",
+        help="folder of real proteins, as described in docs/real.md",
     )
-    parser.add_argument("--folder", type=Path, required=True, help="for datasets, runs and results")
+    parser.add_argument(
+        "--folder", type=Path, required=True, help="folder for datasets, runs and results"
+    )
     parser.add_argument(
         "--form",
         choices=FORMS,
         default="thirty_minutes",
-        help="how much to train (default %(default)s)",
+        help="amount of training (default %(default)s)",
     )
-    parser.add_argument("--seed", type=int, default=0, help="of the runs (default %(default)s)")
+    parser.add_argument(
+        "--seed", type=int, default=0, help="seed of the runs (default %(default)s)"
+    )
     parser.add_argument(
         "--hits",
         nargs="+",
         default=[],
         metavar="NAME=FILE",
-        help="hits of held-out to training proteins: baselines of annotation transfer; bands are "
-        "made of the first",
+        help="hits of held-out proteins to training proteins, for baselines of annotation "
+        "transfer; the first file also defines the bands",
     )
     parser.add_argument(
-        "--test", type=Path, metavar="FILE", help="an outside test set too, as a lab's JSON lines"
+        "--test",
+        type=Path,
+        metavar="FILE",
+        help="also measure an outside test set, JSON lines in the lab format",
     )
-    parser.add_argument("--validation_only", action="store_true", help="measure no test split")
+    parser.add_argument(
+        "--validation_only", action="store_true", help="do not measure the test split"
+    )
     parser.add_argument(
         "--prepare",
         action="store_true",
-        help="build the dataset and write FASTA files for a search, no more",
+        help="only build the dataset and write FASTA files for a search",
     )
     return parser.parse_args(arguments)
 
@@ -80,7 +89,7 @@ def main(arguments: list[str] | None = None) -> None:
         prepare_search(dataset, folder, options.test)
         found = write_manifest(options.data_dir / "bench", folder / "public")
         tell(
-            f"{folder / 'public'} is a --data_dir of `python -m eval` with "
+            f"pass {folder / 'public'} to `python -m eval` as --data_dir; it has "
             f"{', '.join(found) or 'no benchmark'}."
         )
         return
@@ -103,8 +112,8 @@ def prepare_search(dataset: Path, folder: Path, test: Path | None) -> None:
     outside = outside_set(test, folder / outside_name(test), opened, None) if test else None
     written = write_fasta(dataset, folder / outside_name(test) if test else folder, outside)
     tell(
-        f"search {written / 'held_out.fasta'} in {written / 'training.fasta'} as "
-        "docs/data.md says, then pass --hits."
+        f"search {written / 'held_out.fasta'} in {written / 'training.fasta'} as described in "
+        "docs/data.md, then pass the hits as --hits."
     )
 
 

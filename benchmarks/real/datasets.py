@@ -178,19 +178,20 @@ def with_questions(dataset: ProtAnno, known: Known) -> ProtAnno:
 
     These are the locations and families that they name, enzymes by name, and GO functions.
     """
-    asked = questions_of(records(dataset.splits.values()), known.enzymes)
-    return dataset._replace(questions=asked | ({GO: known.functions} if known.functions else {}))
+    questions = questions_of(records(dataset.splits.values()), known.enzymes)
+    functions = {GO: known.functions} if known.functions else {}
+    return dataset._replace(questions=questions | functions)
 
 
 def questions_of(own: Iterable[Record], enzymes: Collection[str]) -> Questions:
     """Location and family as in `said_by`, and `enzyme` for accepted names of enzymes."""
     own = list(own)
-    asked = {kind: dict(answers) for kind, answers in said_by(own).items() if kind != ENZYME}
+    questions = {kind: dict(answers) for kind, answers in said_by(own).items() if kind != ENZYME}
     named: dict[str, set[str]] = {}
     for record in own:
         if record.name in enzymes:
             named.setdefault(f"{PREFIXES['name']}: {record.name}.", set()).add(record.accession)
-    return frozen(asked | ({ENZYME: named} if named else {}))
+    return frozen(questions | ({ENZYME: named} if named else {}))
 
 
 def only(dataset: ProtAnno, accessions: Collection[str], *, split: str) -> ProtAnno:
@@ -248,8 +249,8 @@ def outside_set(path: Path, folder: Path, dataset: ProtAnno, hits: Path | None) 
     states = PretrainingSet.of(dataset).states([record.sequence for record in own])
     kept = [record for record, state in zip(own, states.tolist(), strict=True) if state != SEEN]
     tell(
-        f"{path}: {len(kept):,} of {len(own):,} proteins are measured; the sequence of the "
-        "others is in training."
+        f"{path}: {len(kept):,} of {len(own):,} proteins are measured; the sequences of the "
+        "others are in the training data."
     )
     related = (states[states != SEEN] == RELATED).astype(float)
     accessions = [record.accession for record in kept]

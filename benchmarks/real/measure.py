@@ -56,12 +56,12 @@ class Bench:
         replicates: int,
         seed: int,
     ):
-        spoken = dataset if worded is None else only(dataset, worded, split=split)
-        self.pool = fixed_pool(spoken.splits, split=split, size=pool, text_key=dataset.text_key)
+        with_texts = dataset if worded is None else only(dataset, worded, split=split)
+        self.pool = fixed_pool(with_texts.splits, split=split, size=pool, text_key=dataset.text_key)
         # Many proteins have only a location, and so share their text. Questions are asked about all
         # of them.
         self.single = SingleProperty(
-            dataset._replace(text_key=of_its_own), split=split, pool=questioned
+            dataset._replace(text_key=unique_key), split=split, pool=questioned
         )
         self._retrieved = [record.accession for record in self.pool.records]
         names = sorted(
@@ -117,9 +117,9 @@ class Bench:
         found = {}
         for ending, members in self._groups(self.single.accessions):
             for name, kind in self.single.kinds.items():
-                asked, own = answerable(kind, members)
-                if asked.any():
-                    part = np.ix_(asked, own)
+                questions, own = answerable(kind, members)
+                if questions.any():
+                    part = np.ix_(questions, own)
                     found[f"map_{name}{ending}"] = self._map(
                         scores[name][part], kind.answered[part], kind.known[own]
                     )
@@ -147,7 +147,7 @@ class Bench:
         return np.array([self._place[self._clusters.get(one, one)] for one in accessions], np.int64)
 
 
-def of_its_own(text: str) -> object:
+def unique_key(text: str) -> object:
     """A key that differs from that of every other text, even an equal one."""
     del text
     return object()
@@ -158,8 +158,8 @@ def remote(dataset: ProtAnno, accessions: Sequence[str]) -> Bool[np.ndarray, " N
     groups = {group.name: group.members for group in by_nearness(dataset, accessions)}
     if not groups:
         return np.ones(len(accessions), bool)
-    nobody = np.zeros(len(accessions), bool)
-    return groups.get(NO_HIT, nobody) | groups.get(NOT_CLOSE, nobody)
+    nothing = np.zeros(len(accessions), bool)
+    return groups.get(NO_HIT, nothing) | groups.get(NOT_CLOSE, nothing)
 
 
 def answerable(

@@ -178,7 +178,7 @@ PRIMARY = {
         0.02,
     ),
     "probe": Endpoint(
-        "the contrast with texts leaves protein embeddings that tell locations better than "
+        "the contrast with texts leaves protein embeddings that predict locations better than "
         "masked language modelling alone",
         "scl2205_accuracy",
         MAIN,

@@ -54,23 +54,23 @@ def write_planted(source: Path, output: Path) -> Path:
     if output.exists():
         return output
     dataset = open_dataset(source)
-    asked: dict[str, set[str]] = {
+    questions: dict[str, set[str]] = {
         f"{PREFIXES['function']}: Binds {metal}.": set() for metal in SIGNALS
     }
     splits = {}
     for name, split in dataset.splits.items():
-        splits[name] = [_planted(record, asked) for record in split]
+        splits[name] = [_planted(record, questions) for record in split]
     with new_folder(output) as directory:
         protanno.write(
             directory, splits, statistics=dataset.statistics | {"planted": json.dumps(SIGNALS)}
         )
-        save_questions(directory, frozen({KIND: asked}))
+        save_questions(directory, frozen({KIND: questions}))
     return output
 
 
-def _planted(record: Record, asked: Mapping[str, set[str]]) -> Record:
+def _planted(record: Record, questions: Mapping[str, set[str]]) -> Record:
     metal = planted_signal(record)
     if metal is None:
         return record
-    asked[f"{PREFIXES['function']}: Binds {metal}."].add(record.accession)
+    questions[f"{PREFIXES['function']}: Binds {metal}."].add(record.accession)
     return plant(record, metal)

@@ -54,8 +54,8 @@ class LocationProbe:
             if state != SEEN
         ]
         tell(
-            f"probe: {len(kept):,} of {len(states):,} test proteins; the sequence of the "
-            "others is in pretraining."
+            f"probe: {len(kept):,} of {len(states):,} test proteins; the sequences of "
+            "the others are in the pretraining data."
         )
         judge = judge_of(task)
         splits = prepared.splits | {"test": kept}

@@ -26,11 +26,11 @@ def cross_entropies(training: Iterable[str], held_out: Iterable[str]) -> dict[st
     The probabilities are the frequencies in training with one added to each count.
     """
     single, pairs = counts(training)
-    asked, asked_pairs = counts(held_out)
+    single_held_out, pairs_held_out = counts(held_out)
     by_residue, after = _log_shares(single + 1), _log_shares(pairs + 1)
     return {
-        "unigram": float(-(asked * by_residue).sum() / asked.sum()),
-        "bigram": float(-(asked_pairs * after).sum() / asked_pairs.sum()),
+        "unigram": float(-(single_held_out * by_residue).sum() / single_held_out.sum()),
+        "bigram": float(-(pairs_held_out * after).sum() / pairs_held_out.sum()),
     }
 
 

@@ -132,7 +132,7 @@ def write(run: Run, output: Path, splits: Sequence[str]) -> str:
             ]
         for ending, named in ENDINGS.items():
             parts += [f"## {split}, {named}", model_table(run, split, ending)]
-    parts += ["## Elsewhere", other_table(run, TEST if TEST in splits else VALIDATION)]
+    parts += ["## Other measurements", other_table(run, TEST if TEST in splits else VALIDATION)]
     page = "\n\n".join(parts) + "\n"
     atomic_write(output / "real.json", json.dumps(rows, indent=1) + "\n")
     atomic_write(output / "real.md", page)

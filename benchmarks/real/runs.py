@@ -76,7 +76,7 @@ def measure_baselines(
     """Measures every baseline on the splits where this is not done yet."""
     for split in splits:
         if run.missing(split, [BASELINES]):
-            tell(f"{split}: {BASELINES}")
+            tell(f"measuring {BASELINES} on {split}")
             for name, found in bench_of(split).baselines(baselines).items():
                 run.keep(split, name, found)
             run.keep(split, BASELINES, {})
@@ -92,7 +92,7 @@ def measure_model(
     if missing := [split for split in splits if run.missing(split, [name])]:
         model = models[name]
         for split in missing:
-            tell(f"{split}: {name}")
+            tell(f"measuring {name} on {split}")
             run.keep(split, name, bench_of(split).model(model))
 
 
@@ -105,7 +105,7 @@ def measure_planted(
         return
     dataset, model = open_dataset(dataset_of(setting, ARMS[PLANTED])), models[PLANTED]
     for split in missing:
-        tell(f"{split}: {PLANTED}")
+        tell(f"measuring {PLANTED} on {split}")
         bench = _bench(setting, inputs, dataset, split)
         found = bench.model(model)
         by_chance, own = bench.chance(KIND), found[f"map_{KIND}"]
@@ -128,7 +128,7 @@ def measure_public(
         seed=setting.seed,
     )
     for model in missing:
-        tell(f"{PROBE}: {model}")
+        tell(f"measuring {model} with the location probe")
         features = CachedEmbedder(models[model], setting.folder / "embeddings")
         run.keep(PROBE, model, probe.measure(features))
 

@@ -54,41 +54,42 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="protclip setup",
         epilog="Example: protclip setup swissprot --model protclip --output swissprot",
-        description="Downloads proteins of UniProt, builds a dataset, calibrates a model on it, "
-        "and makes an index of all: what search, serve and annotate need. Says first what that "
-        "takes; the same command continues a run that was stopped.",
+        description="Downloads proteins from UniProt, builds a dataset, calibrates a model on it, "
+        "and makes an index of all proteins for search, serve and annotate. Prints an estimate of "
+        "the cost first; the same command resumes a stopped run.",
     )
     parser.add_argument(
         "what",
         metavar="swissprot|proteome:UPID",
-        help="the proteins, e.g. proteome:UP000005640",
+        help="proteins to set up, e.g. proteome:UP000005640",
     )
     parser.add_argument(
         "--model",
         type=Path,
         required=True,
         metavar="DIR",
-        help="a workdir or converted checkpoint on this machine, which keeps the calibration",
+        help="local workdir or converted checkpoint; the calibration is stored in it",
     )
     parser.add_argument(
-        "--step", help="a step's number, best or latest (default: best if recorded, else latest)"
+        "--step",
+        help="step to load: a number, best or latest (default: best if recorded, else latest)",
     )
     parser.add_argument(
         "--output",
         type=Path,
         required=True,
         metavar="DIR",
-        help="a new folder, or one that this command has begun",
+        help="new folder, or one that this command has started",
     )
     parser.add_argument(
         "--estimate_only",
         action="store_true",
-        help="say what it takes, and end before anything is fetched",
+        help="print the estimate and exit without downloading anything",
     )
     parser.add_argument(
         "--base_url",
         type=base_url,
-        help=f"a mirror of {FILES_URL} or, for a proteome, of {REST_URL}",
+        help=f"mirror of {FILES_URL} or, for a proteome, of {REST_URL}",
         metavar="URL",
     )
     add_connection_options(parser)
@@ -99,18 +100,18 @@ def check_model(model: Path, step: str | None) -> None:
     """Raises UserError unless a folder is a checkpoint that can be calibrated and searched with."""
     if is_bucket(model) or is_exported(model):
         raise UserError(
-            f"--model={model} cannot keep the calibration; make a checkpoint of it with `python "
-            f"-m protclip_jax.convert params --checkpoint {model} --output DIR` and give DIR."
+            f"--model={model} cannot store the calibration; convert it with `python -m "
+            f"protclip_jax.convert params --checkpoint {model} --output DIR` and pass DIR."
         )
     groups = stored_groups(model, best.resolve_step(model, step))
     if missing := [group for group in NEEDED if group not in groups]:
         raise UserError(
             f"--model={model} has no {', '.join(missing)} parameters, so proteins and texts "
-            "cannot be compared; give a trained or converted ProtCLIP."
+            "cannot be compared; pass a trained or converted ProtCLIP."
         )
     if not os.access(model, os.W_OK):
         raise UserError(
-            f"--model={model} cannot be written to, and the calibration is kept there; copy the "
+            f"--model={model} is not writable, but the calibration is stored there; copy the "
             "checkpoint, or change the folder's permissions."
         )
 
@@ -162,7 +163,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         connection=connection,
     )
     if setup.source.name.startswith("uniprot_trembl"):
-        raise UserError("TrEMBL is too large to set up; give swissprot or proteome:UPID.")
+        raise UserError("TrEMBL is too large to set up; pass swissprot or proteome:UPID.")
     # Must come before a checkpoint is read, which starts JAX.
     split_cpu(None)
     check_model(setup.model, setup.step)
@@ -181,24 +182,24 @@ def run(setup: Setup, *, estimate_only: bool) -> None:
         adopt_plan(setup.output, what=setup.what, checkpoint=facts.fingerprint)
     remaining = {name: step for name, step in steps.items() if not step.is_done()}
     if remaining:
-        foresee(setup, facts, list(remaining))
+        print_estimate(setup, facts, list(remaining))
     if estimate_only:
         return
     adopt_plan(setup.output, what=setup.what, checkpoint=facts.fingerprint)
     for number, (name, step) in enumerate(steps.items(), 1):
         if step.is_done():
-            tell(f"step {number} of {len(steps)}, {name}: done already.")
+            tell(f"step {number} of {len(steps)}, {name}: already done.")
             continue
         tell(f"step {number} of {len(steps)}, {name}.")
         step.run()
     print(setup.index)
     tell(
-        f"Ask it: protclip search --checkpoint {setup.model} --index {setup.index} --text "
+        f"Search it with: protclip search --checkpoint {setup.model} --index {setup.index} --text "
         '"zinc-binding protease"'
     )
 
 
-def foresee(setup: Setup, facts: Facts, remaining: Sequence[str]) -> None:
+def print_estimate(setup: Setup, facts: Facts, remaining: Sequence[str]) -> None:
     """Prints the cost of the remaining steps. Raises UserError if the disk is too small."""
     size = extent_of(setup)
     processes = usable_cores([setup.source]) if setup.source.exists() else (os.cpu_count() or 1)

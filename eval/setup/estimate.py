@@ -118,7 +118,7 @@ def costs(size: Extent, *, model: Model, processes: int) -> dict[str, Cost]:
     vectors, texts = 4 * model.width * entries, ITEM_BYTES * entries
     loaded = MODEL_COPIES * model.parameter_bytes + PROGRAM_MEMORY
     a_protein = (RESIDUES + 2) / model.speed
-    asked = min(entries, ITEMS)
+    calibrated = min(entries, ITEMS)
     return {
         "download": Cost(fetched, fetched, 0, fetched / BYTES_A_SECOND),
         "build": Cost(
@@ -127,7 +127,7 @@ def costs(size: Extent, *, model: Model, processes: int) -> dict[str, Cost]:
             BUILD_MEMORY * processes + CLUSTER_MEMORY * entries,
             BUILD_SECONDS * entries / processes,
         ),
-        "calibrate": Cost(0, 0, loaded, asked * a_protein),
+        "calibrate": Cost(0, 0, loaded, calibrated * a_protein),
         "index": Cost(2 * vectors + texts, vectors + texts, loaded, entries * a_protein),
     }
 
@@ -143,18 +143,20 @@ def needed_disk(remaining: Sequence[Cost], *, held: int = 0) -> float:
 
 def refuse_small_disk(needed: float, output: Path) -> None:
     """Raises UserError if the disk of `output`, which need not exist, has less free space."""
-    there = next(path for path in [output.absolute(), *output.absolute().parents] if path.exists())
-    if (free := shutil.disk_usage(there).free) < needed:
+    existing = next(
+        path for path in [output.absolute(), *output.absolute().parents] if path.exists()
+    )
+    if (free := shutil.disk_usage(existing).free) < needed:
         raise UserError(
-            f"{output} needs about {needed / _GB:.1f} GB of disk, and {free / _GB:.1f} GB are "
-            "free; make room, or name an --output on another disk."
+            f"{output} needs about {needed / _GB:.1f} GB of disk, but only {free / _GB:.1f} GB are "
+            "free; free some space, or name an --output on another disk."
         )
 
 
 def describe(size: Extent, found: dict[str, Cost], *, speed: float) -> list[str]:
     """Lines on the cost of each remaining step, and on whether the memory suffices."""
     lines = [
-        f"about {size.entries:,} proteins; the model embeds {speed:,.0f} tokens a second here."
+        f"about {size.entries:,} proteins; the model embeds {speed:,.0f} tokens per second here."
     ]
     lines += [
         f"  {name}: about {_duration(cost.seconds)}, {cost.peak / _GB:.2f} GB of disk, "
@@ -163,12 +165,12 @@ def describe(size: Extent, found: dict[str, Cost], *, speed: float) -> list[str]
     ]
     disk = needed_disk(list(found.values()))
     hours = sum(cost.seconds for cost in found.values())
-    lines.append(f"in all: about {_duration(hours)} and {disk / _GB:.2f} GB of disk.")
+    lines.append(f"total: about {_duration(hours)} and {disk / _GB:.2f} GB of disk.")
     most = max((cost.memory for cost in found.values()), default=0)
-    if most > (there := memory_bytes()):
+    if most > (available := memory_bytes()):
         lines.append(
-            f"warning: this takes about {most / _GB:.1f} GB of memory, and the machine has "
-            f"{there / _GB:.1f} GB; use a larger machine or a smaller model."
+            f"warning: this takes about {most / _GB:.1f} GB of memory, but the machine has "
+            f"{available / _GB:.1f} GB; use a larger machine or a smaller model."
         )
     return lines
 

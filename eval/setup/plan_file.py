@@ -36,7 +36,7 @@ def adopt_plan(output: Path, *, what: str, checkpoint: str) -> None:
     known = read_plan(output)
     if not known:
         if output.exists() and any(output.iterdir()):
-            raise UserError(f"{output} exists and is no setup; name another --output.")
+            raise UserError(f"{output} exists and is not a setup; name another --output.")
         output.mkdir(parents=True, exist_ok=True)
         write_plan(
             output, {"format_version": FORMAT_VERSION, "what": what, "checkpoint": checkpoint}
@@ -44,8 +44,8 @@ def adopt_plan(output: Path, *, what: str, checkpoint: str) -> None:
         return
     if known.get("format_version") != FORMAT_VERSION:
         raise UserError(
-            f"{output / PLAN} has format version {known.get('format_version')!r}, this program "
-            f"reads {FORMAT_VERSION}; name another --output."
+            f"{output / PLAN} has format version {known.get('format_version')!r}, but this "
+            f"program reads {FORMAT_VERSION}; name another --output."
         )
     if known.get("what") != what:
         raise UserError(
@@ -53,6 +53,6 @@ def adopt_plan(output: Path, *, what: str, checkpoint: str) -> None:
         )
     if known.get("checkpoint") != checkpoint:
         raise UserError(
-            f"{output} was begun with another model; give that one as --model, or name another "
-            "--output."
+            f"{output} was started with another model; pass that model as --model, or name "
+            "another --output."
         )

@@ -118,7 +118,7 @@ def calibrate(setup: Setup) -> None:
     try:
         evaluation.calibrate(parse_arguments(line))
     except TooFewQuestions as error:
-        tell(f"not calibrated: {error} The index gets shuffled proteins, for q-values.")
+        tell(f"not calibrated: {error} The index will have shuffled proteins for q-values.")
         write_plan(setup.output, read_plan(setup.output) | {"not_calibrated": str(error)})
 
 

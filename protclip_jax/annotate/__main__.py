@@ -29,7 +29,7 @@ from protclip_jax.annotate.summary import Summary
 from protclip_jax.checkpoints import metadata
 from protclip_jax.embed.embedding_files import load_part
 from protclip_jax.embed.embedding_kinds import protein_embedder
-from protclip_jax.embed.parts import begin, embed_parts, surveyed, writing
+from protclip_jax.embed.parts import begin, embed_parts, survey_input, writing
 from protclip_jax.embed.resume import (
     begin_finishing,
     partial_folder,
@@ -54,41 +54,42 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Parses the command line; argparse exits with code 2 on invalid arguments."""
     parser = argparse.ArgumentParser(
         prog="python -m protclip_jax.annotate",
-        description="Finds the nearest described proteins, and the labels of each library, for "
-        "every "
-        "protein of a file. Each "
-        "aspect is ranked by itself. Hits that are not sure enough are left out; where the "
-        "best is not, one line without a hit "
-        "stands for all.",
+        description="Annotates every protein of a file with the nearest described proteins and "
+        "with the labels of each library. Each aspect is ranked separately. Hits below "
+        "--min_confidence are left out; if the best hit is below it, the aspect gets one line "
+        "without a hit.",
         epilog=f"{DEFINITION}. Example: python -m protclip_jax.annotate --checkpoint runs/demo "
-        "--index proteins.index "
-        "--labels places.labels --input proteome.fasta --output proteome.tsv",
+        "--index proteins.index --labels places.labels --input proteome.fasta --output "
+        "proteome.tsv",
     )
     add = parser.add_argument
     add(
         "--checkpoint",
         required=True,
         metavar="DIR",
-        help="the checkpoint that the indexes were made with",
+        help="checkpoint that the indexes were made with",
     )
-    add("--step", help="a step's number, best or latest (default: best if recorded, else latest)")
+    add(
+        "--step",
+        help="step to load: a number, best or latest (default: best if recorded, else latest)",
+    )
     add(
         "--input",
         required=True,
         metavar="FILE",
-        help="proteins: FASTA, or a table with a column of sequences; - reads FASTA",
+        help="proteins: FASTA, or a table with a column of sequences; - reads FASTA from stdin",
     )
-    add("--format", choices=BY_NAME, help="of --input (default: by its name)")
-    add("--column", help="of a table, with the sequences (default: sequence, Sequence or seq)")
+    add("--format", choices=BY_NAME, help="format of --input (default: inferred from its name)")
+    add("--column", help="table column of the sequences (default: sequence, Sequence or seq)")
     add(
         "--id_column",
-        help="of a table, with the ids (default: id, Entry or accession, else the row's number)",
+        help="table column of the ids (default: id, Entry or accession, else the row number)",
     )
     add(
         "--index",
         type=Path,
         metavar="DIR",
-        help="proteins with names or functions, made with `python -m protclip_jax.index`",
+        help="index of proteins with names or functions, made with `python -m protclip_jax.index`",
     )
     add(
         "--labels",
@@ -96,40 +97,39 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         default=[],
         type=Path,
         metavar="DIR|FILE",
-        help="indexes of labels made with `index --labels`, or files of labels; give GO's aspects "
-        "as a library each",
+        help="label indexes made with `index --labels`, or label files; pass each aspect of GO as "
+        "a separate library",
     )
     add(
         "--output",
         type=Path,
         required=True,
         metavar="FILE",
-        help="a new file named *.tsv, or "
-        "*.html for a page that sums up the table, which is written beside it",
+        help="new file named *.tsv, or *.html for a summary page with the table written next to it",
     )
     add("--hits", type=Path, metavar="FILE", help=HITS_HELP)
-    add("--top", type=int, default=TOP, help="hits of each aspect (default %(default)s)")
+    add("--top", type=int, default=TOP, help="maximum hits per aspect (default %(default)s)")
     add(
         "--min_confidence",
         type=float,
         default=LEAST,
         metavar="SHARE",
-        help="of a hit that is written (default %(default)s)",
+        help="minimum confidence of a hit to be written (default %(default)s)",
     )
     add(
         "--accept_doubtful",
         action="store_true",
-        help="annotate what looks like nucleotides all the same",
+        help="annotate even if the sequences look like nucleotides",
     )
-    add("--batch_tokens", type=int, help="tokens of one call of the model, as for embed")
+    add("--batch_tokens", type=int, help="tokens per model call, as for embed")
     add(
         "--cpu_devices",
         type=int,
-        help=f"virtual devices of a CPU (default: its cores, at most {MAX_CPU_DEVICES})",
+        help=f"virtual CPU devices (default: one per core, at most {MAX_CPU_DEVICES})",
     )
     options = parser.parse_args(arguments)
     if options.index is None and not options.labels:
-        parser.error("give --index, --labels or both")
+        parser.error("pass --index, --labels or both")
     options.modality = "protein"
     return options
 
@@ -144,7 +144,9 @@ def check(options: argparse.Namespace) -> None:
     if options.output.suffix not in SUFFIXES:
         raise UserError(f"--output={options.output} must be named *{' or *'.join(SUFFIXES)}.")
     if options.hits and options.index is None:
-        raise UserError(f"--hits={options.hits} has hits to the proteins of --index; give that.")
+        raise UserError(
+            f"--hits={options.hits} lists hits to the proteins of an index; pass --index too."
+        )
 
 
 def origin(options: argparse.Namespace, engine: SearchEngine) -> dict[str, str]:
@@ -157,7 +159,7 @@ def origin(options: argparse.Namespace, engine: SearchEngine) -> dict[str, str]:
     return facts | dict(sorted(versions.items()))
 
 
-def asked(options: argparse.Namespace) -> dict:
+def result_options(options: argparse.Namespace) -> dict:
     """The options that determine the result, in addition to its origin."""
     name = Path(options.input).name
     return {"input": name, "top": options.top, "min_confidence": options.min_confidence}
@@ -169,8 +171,8 @@ def provenance(options: argparse.Namespace, engine: SearchEngine) -> str:
         "top": str(options.top),
         "min_confidence": f"{options.min_confidence:g}",
     }
-    told = "; ".join(f"{name} {fact}" for name, fact in facts.items())
-    return tsv_cell(f"# protclip_jax.annotate of {Path(options.input).name}: {told}")
+    origins = "; ".join(f"{name} {fact}" for name, fact in facts.items())
+    return tsv_cell(f"# protclip_jax.annotate of {Path(options.input).name}: {origins}")
 
 
 def _digest_of(calibration: Calibration | None) -> str:
@@ -256,14 +258,14 @@ def finish(
     """Writes the table and the requested page, each completely or not at all."""
     outputs = outputs_of(options.output)
     begin_finishing(folder, outputs)
-    told, summary = provenance(options, engine), Summary(options.min_confidence)
+    comment, summary = provenance(options, engine), Summary(options.min_confidence)
     table, *pages = outputs
     partial = folder / f"{table.name}.writing"
     with writing(table), atomic_path(table, partial=partial) as path:
-        write_table(path, lines_of(engine, parts, options), provenance=told, summary=summary)
+        write_table(path, lines_of(engine, parts, options), provenance=comment, summary=summary)
     for page in pages:
         with writing(page):
-            text = html_page(summary, provenance=told.removeprefix("# "), table=table.name)
+            text = html_page(summary, provenance=comment.removeprefix("# "), table=table.name)
             atomic_write(page, text, partial=folder / f"{page.name}.writing")
 
 
@@ -281,14 +283,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         refuse_others(folder, outputs, [rejects])
         engine = load_engine(options)
         reading = protein_embedder(["projected"], engine.windows, batch_tokens)
-        source, survey = surveyed(
+        source, survey = survey_input(
             source,
             reading=reading,
             folder=folder,
             rejects=rejects,
             accept_doubtful=options.accept_doubtful,
         )
-        plan = {**origin(options, engine), **asked(options), "batch_tokens": batch_tokens}
+        plan = {**origin(options, engine), **result_options(options), "batch_tokens": batch_tokens}
         begin(folder, {**plan, **reading.facts}, rejected=survey.rejected, rejects=rejects)
         parts = embed_parts(
             engine.model,

@@ -9,11 +9,11 @@ from data_pipelines.common.figure_style import BLUE, GREEN, GREY, INK, VERMILION
 from protclip_jax.annotate.rows import SURE
 from protclip_jax.annotate.summary import Summary
 
-COMMONEST = 12
-LONGEST_NAME = 48
+MAX_NAMES = 12
+MAX_NAME_LENGTH = 48
 MARGIN = 0.02
 """Margin on both sides of a histogram of cosines, which may all be equal."""
-FEWEST_BARS = 4
+MIN_BARS = 4
 """Minimum number of bars that a panel has room for, so that a single bar does not fill it."""
 _COLOURS = {SURE[True]: GREEN, SURE[None]: BLUE, SURE[False]: GREY}
 _WORDS = {SURE[True]: "sure", SURE[None]: "not known", SURE[False]: "not sure enough"}
@@ -38,7 +38,7 @@ def outcomes(summary: Summary) -> Figure:
     return figure
 
 
-def sureness(summary: Summary) -> Figure:
+def confidences(summary: Summary) -> Figure:
     """Draws a histogram for each aspect: confidences of the best hits, or cosines without them."""
     aspects = list(summary.outcomes)
     figure, axes = _panels(len(aspects), height=2.2)
@@ -57,7 +57,7 @@ def sureness(summary: Summary) -> Figure:
     return figure
 
 
-def commonest(summary: Summary) -> Figure:
+def most_common(summary: Summary) -> Figure:
     """Draws bars for each aspect: the organisms and labels found for the most proteins."""
     aspects = [aspect for aspect, named in summary.named.items() if _listed(named)]
     figure, axes = _panels(len(aspects), height=2.6)
@@ -67,20 +67,20 @@ def commonest(summary: Summary) -> Figure:
         axis.barh(places, [count for _, count in named], color=BLUE, height=0.7)
         axis.set_yticks(places, [_short(name) for name, _ in named])
         axis.set_xlabel("proteins", fontsize=8)
-        axis.set_ylim(len(named) - 0.4 - max(len(named), FEWEST_BARS), len(named) - 0.4)
+        axis.set_ylim(len(named) - 0.4 - max(len(named), MIN_BARS), len(named) - 0.4)
         _title(axis, aspect)
         axis.tick_params(axis="y", labelsize=7)
     return figure
 
 
 def _listed(named) -> list[tuple[str, int]]:
-    return [(name, count) for name, count in named.most_common(COMMONEST + 1) if name][:COMMONEST]
+    return [(name, count) for name, count in named.most_common(MAX_NAMES + 1) if name][:MAX_NAMES]
 
 
 def _short(name: str) -> str:
     # Matplotlib would render text between dollar signs as a formula.
     name = name.replace("$", r"\$")
-    return name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME].rstrip()} …"
+    return name if len(name) <= MAX_NAME_LENGTH else f"{name[:MAX_NAME_LENGTH].rstrip()} …"
 
 
 def _panels(count: int, *, height: float) -> tuple[Figure, Sequence]:

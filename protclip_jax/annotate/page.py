@@ -2,6 +2,7 @@
 
 import base64
 import io
+import operator
 from collections.abc import Iterable, Sequence
 from html import escape
 
@@ -29,15 +30,15 @@ figure { margin: 1rem 0; } figcaption, footer { color: #555; font-size: 0.85rem;
 .wide { overflow-x: auto; }
 """
 _CAPTIONS = (
-    (figures.outcomes, "Of how many proteins the best hit is sure, by aspect."),
+    (figures.outcomes, "Number of proteins by how sure their best hit is, for each aspect."),
     (
-        figures.sureness,
-        "How sure the best hits are. The line marks the confidence that a hit must reach.",
+        figures.confidences,
+        "Confidence of the best hits. The line marks the minimum confidence.",
     ),
     (
-        figures.commonest,
-        "What is found for most proteins: organisms of the nearest proteins, and labels, among "
-        "best hits that are sure or of which that is not known.",
+        figures.most_common,
+        "The organisms and labels found for the most proteins, among best hits that are sure or "
+        "whose confidence is not known.",
     ),
 )
 
@@ -49,14 +50,16 @@ def html_page(summary: Summary, *, provenance: str, table: str) -> str:
       provenance: one line that identifies the checkpoint, indexes and options.
       table: file name of the TSV with all lines.
     """
+    drawn = [_figure(draw(summary), caption) for draw, caption in _CAPTIONS]
+    rows = map(operator.itemgetter(*LISTED), summary.shown)
     sections = [
         f"<h1>Annotation of {summary.proteins:,} proteins</h1>",
-        f"<p>All lines are in <code>{escape(table)}</code>, beside this page. Each aspect is "
-        "ranked by itself.</p>",
+        f"<p>All lines are in <code>{escape(table)}</code>, next to this page. Each aspect "
+        "is ranked separately.</p>",
         _counts(summary),
-        *(_figure(draw(summary), caption) for draw, caption in _CAPTIONS),
+        *drawn,
         f"<h2>The first {min(SHOWN, summary.proteins):,} proteins</h2>",
-        _table(LISTED, ([cells[name] for name in LISTED] for cells in summary.shown)),
+        _table(LISTED, rows),
         f"<footer><p>{escape(DEFINITION)}.</p><p>{escape(provenance)}</p></footer>",
     ]
     return "\n".join([*_head(), *sections, "</body>", "</html>", ""])
@@ -84,9 +87,9 @@ def _counts(summary: Summary) -> str:
     rows = []
     for aspect, outcomes in summary.outcomes.items():
         counts = (outcomes.total(), *(outcomes[SURE[sure]] for sure in (True, None, False)))
-        spoke = summary.spoke[aspect]
-        told = (*counts, *(spoke[by] for by in (MODEL, HOMOLOGY, BOTH)))
-        rows.append([aspect, *(f"{count:,}" for count in told)])
+        sources = summary.sources[aspect]
+        counts += tuple(sources[by] for by in (MODEL, HOMOLOGY, BOTH))
+        rows.append([aspect, *(f"{count:,}" for count in counts)])
     return _table(header, rows, numbers_from=1)
 
 

@@ -43,9 +43,8 @@ def described_rows(items: pyarrow.Table, *, folder: Path) -> Int64[np.ndarray, "
     rows = np.flatnonzero(has[0] | has[1])
     if not len(rows):
         raise UserError(
-            f"the index {folder} holds no protein with a name or a function; make it from "
-            "UniProt entries, "
-            "or pass --labels alone."
+            f"the index {folder} has no protein with a name or a function; rebuild it from "
+            "UniProt entries, or pass --labels alone."
         )
     return None if len(rows) == len(items) else rows
 

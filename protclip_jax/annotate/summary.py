@@ -19,7 +19,7 @@ class Summary:
       least: minimum confidence of a hit.
       outcomes: number of proteins whose best hit is confident, not confident or of unknown
         confidence (`rows.SURE`).
-      spoke: sources (`Hit.by`) of the best hits that are written.
+      sources: sources (`Hit.by`) of the best hits that are written.
       named: organisms or labels of the best hits that are written.
       confidences, cosines: those of all best hits, including hits below the minimum.
       shown: the best line per aspect for each of the first `SHOWN` proteins.
@@ -28,7 +28,7 @@ class Summary:
     def __init__(self, least: float):
         self.least = least
         self.outcomes: dict[str, Counter[str]] = defaultdict(Counter)
-        self.spoke: dict[str, Counter[str]] = defaultdict(Counter)
+        self.sources: dict[str, Counter[str]] = defaultdict(Counter)
         self.named: dict[str, Counter[str]] = defaultdict(Counter)
         self.confidences: dict[str, array[float]] = defaultdict(lambda: array("d"))
         self.cosines: dict[str, array[float]] = defaultdict(lambda: array("d"))
@@ -53,7 +53,7 @@ class Summary:
         if cells["confidence"]:
             self.confidences[aspect].append(float(cells["confidence"]))
         if cells["sure"] != SURE[False]:
-            self.spoke[aspect][cells["by"]] += 1
+            self.sources[aspect][cells["by"]] += 1
             name = cells["organism"] if aspect == PROTEINS else cells["name"] or cells["id"]
             self.named[aspect][name] += 1
         if self.proteins <= SHOWN:

@@ -29,7 +29,7 @@ from protclip_jax.embed.embedding_kinds import (
     text_embedder,
 )
 from protclip_jax.embed.h5_keys import H5_KEYS
-from protclip_jax.embed.parts import begin, embed_parts, surveyed, writing
+from protclip_jax.embed.parts import begin, embed_parts, survey_input, writing
 from protclip_jax.embed.resume import (
     begin_finishing,
     partial_folder,
@@ -42,7 +42,7 @@ from protclip_jax.inference.batched_calls import (
     default_batch_tokens,
 )
 from protclip_jax.inference.cpu_devices import MAX_CPU_DEVICES, split_cpu
-from protclip_jax.inference.prefixes import tell_untrained
+from protclip_jax.inference.prefixes import warn_untrained
 from protclip_jax.inference.protclip import EMBEDDING_KINDS, ProtCLIP
 from protclip_jax.inference.windows import DEFAULT_WINDOWS, POLICIES, Windows
 
@@ -57,8 +57,7 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m protclip_jax.embed",
         epilog="Example: python -m protclip_jax.embed --checkpoint runs/demo --input "
-        "proteins.fasta "
-        "--output proteins.h5",
+        "proteins.fasta --output proteins.h5",
         description="Embeds a file of proteins or texts.",
     )
     add = parser.add_argument
@@ -66,9 +65,12 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--checkpoint",
         required=True,
         metavar="DIR",
-        help="a workdir or converted checkpoint, also gs://",
+        help="workdir or converted checkpoint, also gs://",
     )
-    add("--step", help="a step's number, best or latest (default: best if recorded, else latest)")
+    add(
+        "--step",
+        help="step to load: a number, best or latest (default: best if recorded, else latest)",
+    )
     add(
         "--input",
         required=True,
@@ -80,96 +82,96 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         type=Path,
         required=True,
         metavar="FILE",
-        help=f"a new file named *{', *'.join(WRITERS)}",
+        help=f"new file named *{', *'.join(WRITERS)}",
     )
     add(
         "--h5_keys",
         choices=H5_KEYS,
-        help="names of the datasets of an HDF5 file: the place in the input, the id, the UniProt "
-        "accession where "
-        "the id holds one, or the SHA-256 of SEQUENCE_LENGTH, as biotrainer looks them up; "
-        "the attribute "
-        f"original_id always has the id (default {DEFAULT_H5_KEYS})",
+        help="names of the datasets in an HDF5 file: the position in the input, the id, the "
+        "UniProt accession if the id contains one, or the SHA-256 of SEQUENCE_LENGTH, by which "
+        "biotrainer looks them up; the attribute original_id always has the id (default "
+        f"{DEFAULT_H5_KEYS})",
     )
-    add("--format", choices=BY_NAME, help="of the input (default: by its name; fasta for stdin)")
+    add(
+        "--format",
+        choices=BY_NAME,
+        help="format of --input (default: inferred from its name; fasta for stdin)",
+    )
     add(
         "--column",
-        help="of a table, with the sequences or texts (default: sequence, Sequence or seq; text)",
+        help="table column of the sequences (default: sequence, Sequence or seq) or texts "
+        "(default: text)",
     )
     add(
         "--id_column",
-        help="of a table, with the ids (default: id, Entry or accession, else the row's number)",
+        help="table column of the ids (default: id, Entry or accession, else the row number)",
     )
     add(
         "--modality",
         choices=("protein", "text"),
-        help=f"what is embedded (default: protein; text for {listed(TEXT_FORMATS)})",
+        help=f"what the input contains (default: protein; text for {listed(TEXT_FORMATS)})",
     )
     add(
         "--include",
         nargs="+",
         choices=EMBEDDING_KINDS,
         help="projected: unit-norm vectors in the space shared by proteins and texts; mean: mean "
-        "of the tower's vectors of "
-        "residues, or of a text's tokens; residues: those of residues themselves (default: "
-        "projected if the checkpoint can, "
-        "else mean). "
-        "Several kinds go to a file each: x.h5 becomes x.KIND.h5",
+        "of the tower's vectors over the residues of a protein or the tokens of a text; residues: "
+        "the tower's vector of each residue (default: projected if the checkpoint supports it, "
+        "else mean). Several kinds are written to one file each: x.h5 becomes x.KIND.h5",
     )
     add(
         "--dimensions",
         type=int,
-        help="keep the first so many dimensions of projected embeddings, scaled to norm 1; for a "
-        "checkpoint trained with "
-        "loss.matryoshka (default: all)",
+        help="number of leading dimensions of projected embeddings to keep, rescaled to norm 1; "
+        "for a checkpoint trained with loss.matryoshka (default: all)",
     )
     add(
         "--long_proteins",
         choices=POLICIES,
         default=DEFAULT_WINDOWS.policy,
-        help="proteins of more than --max_residues are read through overlapping windows, averaged "
-        "residue by residue; "
-        "truncated; or whole (default %(default)s)",
+        help="how proteins of more than --max_residues are read: in overlapping windows that are "
+        "averaged residue by residue, truncated, or whole (default %(default)s)",
     )
     add(
         "--max_residues",
         type=int,
         default=DEFAULT_WINDOWS.max_residues,
-        help="default %(default)s, ESM-2's training length",
+        help="residues of a window (default %(default)s, ESM-2's training length)",
     )
     add(
         "--overlap",
         type=int,
         default=DEFAULT_WINDOWS.overlap,
-        help="residues that windows share (default %(default)s)",
+        help="minimum residues shared by neighbouring windows (default %(default)s)",
     )
     add(
         "--accept_doubtful",
         action="store_true",
-        help="embed a file whose sequences look like nucleotides all the same",
+        help="embed the file even if its sequences look like nucleotides",
     )
     add(
         "--precision",
         choices=("float32", "float16"),
         default="float32",
-        help="of what is stored (default %(default)s)",
+        help="dtype of the stored embeddings (default %(default)s)",
     )
     add(
         "--dtype",
         choices=("float32", "bfloat16"),
         default="float32",
-        help="of the computation (default %(default)s)",
+        help="dtype of the computation (default %(default)s)",
     )
     add(
         "--batch_tokens",
         type=int,
-        help=f"tokens of one call of the model (default {CPU_BATCH_TOKENS} on CPU, else "
+        help=f"tokens per model call (default {CPU_BATCH_TOKENS} on CPU, else "
         f"{ACCELERATOR_BATCH_TOKENS})",
     )
     add(
         "--cpu_devices",
         type=int,
-        help=f"virtual devices of a CPU (default: its cores, at most {MAX_CPU_DEVICES})",
+        help=f"virtual CPU devices (default: one per core, at most {MAX_CPU_DEVICES})",
     )
     return parser.parse_args(arguments)
 
@@ -197,8 +199,8 @@ def writer_of(output: Path, h5_keys: str | None) -> Callable:
         return functools.partial(WRITERS[output.suffix], keys=h5_keys or DEFAULT_H5_KEYS)
     if h5_keys:
         raise UserError(
-            f"--h5_keys names the datasets of HDF5 files, but --output is {output}; leave it "
-            "out, or name --output *.h5."
+            f"--h5_keys applies only to HDF5 files, but --output is {output}; omit it, or name "
+            "--output *.h5."
         )
     return WRITERS[output.suffix]
 
@@ -249,18 +251,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.dimensions is not None:
         config = metadata.read_model_config(options.checkpoint)
         reading = prefix_embedder(reading, options.dimensions, kinds=kinds, config=config)
-        tell_untrained(config)
+        warn_untrained(config)
     rejects = options.output.with_name(f"{options.output.name}.rejects.tsv")
     with partial_folder(options.output) as folder:
         refuse_others(folder, list(outputs.values()), [rejects])
-        source, survey = surveyed(
+        source, survey = survey_input(
             source,
             reading=reading,
             folder=folder,
             rejects=rejects,
             accept_doubtful=options.accept_doubtful,
         )
-        tell(f"embedding: {', '.join(kinds)}, into {', '.join(map(str, outputs.values()))}.")
+        tell(f"embedding: {', '.join(kinds)} to {', '.join(map(str, outputs.values()))}.")
 
         model = ProtCLIP.load(options.checkpoint, step=step, dtype=options.dtype)
         computation = {

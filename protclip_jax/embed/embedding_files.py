@@ -79,7 +79,7 @@ def load_part(path: Path, kind: str) -> Part:
             return Part(ids, arrays["lengths"], vectors, hashes)
     except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise UserError(
-            f"{path} is damaged ({error}); remove this file and run the same command again."
+            f"{path} is damaged ({error}); remove this file and rerun the command."
         ) from error
 
 

@@ -15,10 +15,8 @@ from protclip_jax.inference.protclip import ProtCLIP
 from protclip_jax.inference.windows import Windows
 
 LONG_PROTEINS = {
-    "windows": "of more than {0.max_residues:,} residues: read through windows of so many, which "
-    "share "
-    "{0.overlap:,} or more "
-    "with the next, and averaged residue by residue",
+    "windows": "of more than {0.max_residues:,} residues: read in windows of this length that "
+    "share at least {0.overlap:,} residues, and averaged residue by residue",
     "truncate": "of more than {0.max_residues:,} residues: CUT, only the first {0.max_residues:,} "
     "residues are read",
     "whole": "of more than {0.max_residues:,} residues: read whole, longer than the proteins that "
@@ -107,7 +105,7 @@ def prefix_embedder(
     """
     if others := [kind for kind in kinds if kind != "projected"]:
         raise UserError(
-            f"--dimensions cuts projected embeddings only; leave --include {' '.join(others)} out."
+            f"--dimensions applies only to projected embeddings; omit --include {' '.join(others)}."
         )
     check_dimensions(dimensions, config["model"]["projection_dim"])
 
@@ -129,16 +127,16 @@ def choose_kinds(
     """
     if modality == "text" and (others := sorted(set(include or ()) - TEXT_KINDS.keys())):
         raise UserError(
-            f"there are no {others[0]} of texts, only {' and '.join(TEXT_KINDS)}; leave "
-            "--include out."
+            f"texts have no embeddings of kind {others[0]}, only {' and '.join(TEXT_KINDS)}; "
+            "omit --include."
         )
     default = "projected" if f"{modality}_projection" in groups else "mean"
     kinds = list(dict.fromkeys(include or [default]))
     needed = {modality} | ({f"{modality}_projection"} if "projected" in kinds else set())
     if missing := sorted(needed - groups):
         raise UserError(
-            f"the checkpoint holds no {', '.join(missing)} parameters, only "
-            f"{', '.join(sorted(groups))}; "
-            f"it cannot embed {modality}s as {', '.join(kinds)}."
+            f"the checkpoint has no {', '.join(missing)} parameters, only "
+            f"{', '.join(sorted(groups))}, so it cannot embed {modality}s as "
+            f"{', '.join(kinds)}; choose another checkpoint or --include."
         )
     return kinds

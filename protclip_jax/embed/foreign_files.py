@@ -46,7 +46,7 @@ def _check_dataset(dataset: h5py.Dataset, name: str) -> None:
     if not isinstance(dataset, h5py.Dataset) or dataset.shape is None:
         raise ValueError(f"{name!r} is not an array")
     if dataset.is_virtual or dataset.external:
-        raise ValueError(f"{name!r} lies in other files")
+        raise ValueError(f"{name!r} is stored in other files")
     if dataset.ndim == 2:
         raise ValueError(
             f"{name!r} has a vector for each residue; give one vector for each protein"
@@ -59,7 +59,7 @@ def _check_dataset(dataset: h5py.Dataset, name: str) -> None:
         dataset.nbytes > _MOST_EXPANSION * stored
         or math.prod(dataset.chunks or (0,)) > dataset.size
     ):
-        raise ValueError(f"{name!r} declares {dataset.nbytes} bytes and stores {stored}")
+        raise ValueError(f"{name!r} declares {dataset.nbytes} bytes but stores {stored}")
 
 
 def h5_text(attributes: h5py.AttributeManager, name: str) -> str | None:
@@ -72,14 +72,14 @@ def h5_text(attributes: h5py.AttributeManager, name: str) -> str | None:
         return None
     about = attributes.get_id(name)
     if about.shape != () or about.get_storage_size() > _MOST_TEXT:
-        raise ValueError(f"the attribute {name!r} is not one value")
+        raise ValueError(f"the attribute {name!r} is not a single value")
     return str(attributes[name])
 
 
 def check_width(width: int) -> None:
     """Raises ValueError if an embedding cannot have this width."""
     if not 0 < width <= MAX_WIDTH:
-        raise ValueError(f"its embeddings have {width} numbers")
+        raise ValueError(f"its embeddings have width {width}")
 
 
 def check_parquet(file: pyarrow.parquet.ParquetFile, *, path: Path) -> None:
@@ -93,14 +93,14 @@ def check_parquet(file: pyarrow.parquet.ParquetFile, *, path: Path) -> None:
         for number in range(file.metadata.num_columns):
             _check_column(file.metadata.row_group(group).column(number), size=size)
     if file.metadata.num_rows > size:
-        raise ValueError(f"it declares {file.metadata.num_rows} rows and has {size} bytes")
+        raise ValueError(f"it declares {file.metadata.num_rows} rows but has {size} bytes")
 
 
 def _check_column(column: pyarrow.parquet.ColumnChunkMetaData, *, size: int) -> None:
     name = column.path_in_schema
     if column.compression not in _CODECS:
         raise ValueError(
-            f"{name} is compressed by {column.compression}; write it with one of "
+            f"{name} is compressed with {column.compression}; write it with one of "
             f"{', '.join(_CODECS)}"
         )
     if others := sorted(set(column.encodings) - _ENCODINGS):
@@ -109,7 +109,7 @@ def _check_column(column: pyarrow.parquet.ColumnChunkMetaData, *, size: int) -> 
         )
     if max(column.num_values, column.total_uncompressed_size) > _MOST_EXPANSION * size:
         raise ValueError(
-            f"{name} declares {column.total_uncompressed_size} bytes, and the file has {size}"
+            f"{name} declares {column.total_uncompressed_size} bytes, but the file has {size}"
         )
 
 

@@ -33,7 +33,7 @@ REJECTS = "rejects.tsv"
 writing = functools.partial(report_disk_errors, kept="finished parts are kept")
 
 
-def surveyed(
+def survey_input(
     source: Source,
     *,
     reading: Embedder,
@@ -65,7 +65,7 @@ def surveyed(
 
 
 def begin(folder: Path, plan: Mapping, *, rejected: int, rejects: Path) -> None:
-    """Adopts a run's plan with its devices, and publishes the list of rejects beside the output.
+    """Adopts a run's plan with its devices, and publishes the list of rejects next to the output.
 
     Raises:
       UserError: the folder holds the parts of a run with another plan.
@@ -75,11 +75,11 @@ def begin(folder: Path, plan: Mapping, *, rejected: int, rejects: Path) -> None:
         adopt_plan(folder, {**plan, **devices})
         publish_rejects(folder / REJECTS, rejected=rejected, published=rejects)
     if finished := len(list(folder.glob("*.npz"))):
-        tell(f"resuming: {finished} finished parts are there from a run that was stopped.")
+        tell(f"resuming: {finished} finished parts of a stopped run are reused.")
 
 
 def publish_rejects(listed: Path, *, rejected: int, published: Path) -> None:
-    """Moves the list of rejects beside the output; without rejects, removes an earlier run's."""
+    """Moves the list of rejects next to the output; without rejects, removes an earlier run's."""
     if rejected:
         os.replace(listed, published)
     else:
@@ -99,7 +99,7 @@ def embed_parts(
     """Embeds the chunks missing from the folder; returns the part files in input order.
 
     Args:
-      batch_tokens: tokens of one call of the model; a part holds at least `MIN_CHUNK_BATCHES` such
+      batch_tokens: tokens per model call; a part holds at least `MIN_CHUNK_BATCHES` such
         batches.
       precision: dtype of the stored embeddings.
     """
@@ -115,7 +115,7 @@ def embed_parts(
                 bar.n += chunk.tokens
                 continue
             embeddings = {
-                kind: stored(vectors, precision)
+                kind: convert(vectors, precision)
                 for kind, vectors in reading.embed(model, chunk.texts).items()
             }
             with writing(part):
@@ -126,24 +126,24 @@ def embed_parts(
             bar.update(chunk.tokens)
             computed += chunk.tokens
     if items != survey.usable:
-        raise UserError(f"{source.path} was changed while it was read; run the same command again.")
+        raise UserError(f"{source.path} changed while it was being read; rerun the command.")
     seconds = time.perf_counter() - start
     tell(
         f"embedded: {items:,} {source.modality}s; {computed:,} tokens in {seconds:.1f} s, "
-        f"{computed / seconds:,.0f} a second."
+        f"{computed / seconds:,.0f} per second."
     )
     return parts
 
 
-def stored(vectors: Vectors, precision: str) -> Vectors:
+def convert(vectors: Vectors, precision: str) -> Vectors:
     """Converts embeddings to the stored dtype; raises UserError if they overflow it."""
     if isinstance(vectors, list):
-        return [stored(rows, precision) for rows in vectors]
+        return [convert(rows, precision) for rows in vectors]
     with np.errstate(over="ignore"):
         narrow = vectors.astype(precision, copy=False)
     if not np.isfinite(narrow).all():
         raise UserError(
-            f"an embedding has values that are no finite {precision}; use --precision "
-            "float32 --dtype float32."
+            f"an embedding has values that are not finite in {precision}; use --precision float32 "
+            "--dtype float32."
         )
     return narrow

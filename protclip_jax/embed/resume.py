@@ -64,8 +64,8 @@ def adopt_plan(folder: Path, plan: Mapping) -> None:
         key for key in stored.keys() | plan.keys() if stored.get(key) != plan.get(key)
     ):
         raise UserError(
-            f"{folder} holds the parts of another run (other {', '.join(different)}); "
-            "finish that one with its own options, remove the folder, or name another --output."
+            f"{folder} has the parts of a run with other settings ({', '.join(different)}); "
+            "finish that run with its own options, remove the folder, or name another --output."
         )
 
 

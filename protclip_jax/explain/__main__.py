@@ -29,7 +29,7 @@ from protclip_jax.explain.protein import chosen_protein
 from protclip_jax.explain.residue_tracks import Track, explanation
 from protclip_jax.explain.weights_table import write_table
 from protclip_jax.inference.protclip import ProtCLIP
-from protclip_jax.inference.segment_contrast import Contrast, described
+from protclip_jax.inference.segment_contrast import Contrast, describe_contrast
 
 FIGURES = (".png", ".svg", ".pdf")
 TOP = 5
@@ -43,66 +43,65 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m protclip_jax.explain",
         epilog="Example: python -m protclip_jax.explain --checkpoint runs/demo --sequence "
-        "MKTAYIAKQR "
-        "--function 'Binds zinc.' --output weights.png",
-        description="Draws and tabulates the weight that PDA gives each residue of a protein for "
-        "each of "
-        "its properties, beside the weights for other records' texts of the same property: what a "
-        "text itself says shows in the difference. "
-        "A weight says what the model attends to, and need not be biology.",
+        "MKTAYIAKQR --function 'Binds zinc.' --output weights.png",
+        description="Plots and tabulates the PDA weight of each residue of a protein for each of "
+        "its properties, and compares it with the weights for other records' texts of the same "
+        "property: the difference shows what is specific to the text. The weights show what the "
+        "model attends to, which need not be biologically meaningful.",
     )
     parser.add_argument(
-        "--checkpoint", required=True, metavar="DIR", help="a ProtCLIP checkpoint, also gs://"
+        "--checkpoint", required=True, metavar="DIR", help="ProtCLIP checkpoint, also gs://"
     )
     parser.add_argument(
-        "--step", help="a step's number, best or latest (default: best if recorded, else latest)"
+        "--step",
+        help="step to load: a number, best or latest (default: best if recorded, else latest)",
     )
     protein = parser.add_mutually_exclusive_group(required=True)
-    protein.add_argument("--sequence", help="the protein's residues")
+    protein.add_argument("--sequence", help="sequence of the protein")
     protein.add_argument(
         "--entry",
         type=pathlib.Path,
         metavar="FILE",
-        help=f"UniProt entries ({', '.join(SUFFIXES)}); takes properties and FT sites too",
+        help=f"UniProt entries ({', '.join(SUFFIXES)}), with their properties and FT features",
     )
     protein.add_argument(
         "--fasta",
         type=pathlib.Path,
         metavar="FILE",
-        help="proteins as FASTA, plain or gzip; takes the name in the header",
+        help="FASTA file, plain or gzip; the name is read from the header",
     )
     protein.add_argument(
         "--index",
         type=pathlib.Path,
         metavar="DIR",
-        help="an index of proteins; takes the properties and FT sites that it keeps",
+        help="index of proteins, with the properties and FT features stored in it",
     )
     parser.add_argument(
         "--accession",
         metavar="ID",
-        help="which protein of FILE or DIR: an id or accession, in an index also an entry name "
-        "(default: a file's only one)",
+        help="protein of FILE or DIR: an id or accession, in an index also an entry name "
+        "(default: the only protein of a file)",
     )
     for name in PROPERTIES:
         parser.add_argument(
             f"--{name}",
             metavar="TEXT",
-            help=f"what to say after {PREFIXES[name]}; replaces the entry's",
+            help=f"{PREFIXES[name]} text; replaces that of the entry",
         )
     parser.add_argument(
         "--other_texts",
         type=pathlib.Path,
         metavar="PATH",
-        help="where the other texts are: an index, a built dataset, or labels (.obo, enzyme.dat, "
-        ".tsv, .csv, an index of them); default: --index, else the dataset that the checkpoint was "
-        "trained on, if it is there",
+        help="source of the other texts: an index, a built dataset, or labels (.obo, enzyme.dat, "
+        ".tsv, .csv, an index of labels); default: --index, else the dataset that the checkpoint "
+        "was trained on, if it still exists",
     )
     parser.add_argument(
         "--others",
         type=int,
         default=OTHERS,
         metavar="N",
-        help="other texts of each property at most; 0 leaves the comparison out (default "
+        help="maximum number of other texts per property; 0 skips the comparison (default "
         "%(default)s)",
     )
     parser.add_argument(
@@ -110,24 +109,23 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
         type=pathlib.Path,
         required=True,
         metavar="FIGURE",
-        help=f"a new {', '.join(FIGURES)}; a .tsv is put beside it",
+        help=f"new figure file ({', '.join(FIGURES)}); a .tsv is written next to it",
     )
     return parser.parse_args(arguments)
 
 
 def given_texts(options: argparse.Namespace) -> dict[str, str]:
     """Returns the properties of the command line as `PREFIX: content`, adding missing prefixes."""
-    texts = {
-        name: with_prefix(name, typed) for name in PROPERTIES if (typed := getattr(options, name))
-    }
+    typed = {name: getattr(options, name) for name in PROPERTIES}
+    texts = {name: with_prefix(name, text) for name, text in typed.items() if text}
     if empty := [name for name, text in texts.items() if not text]:
         raise UserError(
-            f"--{empty[0]} is empty; say what comes after {PREFIXES[empty[0]]}, or leave it out."
+            f"--{empty[0]} is empty; give the text that follows {PREFIXES[empty[0]]}, or omit it."
         )
     return texts
 
 
-def asked_for(options: argparse.Namespace) -> tuple[Record, dict[str, str]]:
+def protein_and_texts(options: argparse.Namespace) -> tuple[Record, dict[str, str]]:
     """Returns the protein with its annotations, and the texts that replace its own.
 
     Raises:
@@ -137,8 +135,7 @@ def asked_for(options: argparse.Namespace) -> tuple[Record, dict[str, str]]:
     record = chosen_protein(options)
     if not (given or property_texts(record)):
         raise UserError(
-            "there is no property to explain; give one of "
-            f"{', '.join(f'--{name}' for name in PROPERTIES)}."
+            f"no property to explain; pass one of {', '.join(f'--{name}' for name in PROPERTIES)}."
         )
     return record, given
 
@@ -155,7 +152,8 @@ def check(options: argparse.Namespace) -> None:
         raise UserError(f"--output={options.output} must end in {', '.join(FIGURES)}.")
     if not options.output.parent.is_dir():
         raise UserError(
-            f"--output={options.output}: there is no folder {options.output.parent}; make it first."
+            f"--output={options.output}: the folder {options.output.parent} does not exist; create "
+            "it first."
         )
     if options.others < 0:
         raise UserError(f"--others={options.others} must be 0 or more.")
@@ -180,10 +178,10 @@ def summary(
     for name, row in weights.items():
         heaviest = np.argsort(-row, kind="stable")[:TOP]
         named = ", ".join(f"{sequence[index]}{index + 1} {row[index]:.3f}" for index in heaviest)
-        share = f"{(row > 0).mean():.0%} of the residues carry weight"
+        share = f"{(row > 0).mean():.0%} of the residues have weight"
         lines.append(f"{name}: {share}; heaviest {named}")
         if name in contrasts:
-            lines.append(described(name, sequence, contrasts[name]))
+            lines.append(describe_contrast(name, sequence, contrasts[name]))
     return lines
 
 
@@ -194,7 +192,7 @@ def main(arguments: list[str] | None = None) -> None:
     check(options)
     outputs = [options.output, options.output.with_suffix(".tsv")]
     refuse_existing(outputs)
-    record, given = asked_for(options)
+    record, given = protein_and_texts(options)
     checkpoint = open_checkpoint(options.checkpoint, options.step)
     meaning = what_weights_mean(checkpoint, step=resolve_step(checkpoint, options.step))
     model = ProtCLIP.load(checkpoint, step=options.step)

@@ -10,9 +10,9 @@ from protclip_jax.explain.other_texts import others_of, read_texts
 from protclip_jax.inference.protclip import ProtCLIP
 from protclip_jax.inference.segment_contrast import FEWEST_OTHERS, Contrast
 
-ALONE = (
-    "The weights stand alone: there are no other texts to compare them with; give an index, a "
-    "built dataset or a library of labels as --other_texts."
+NO_OTHERS = (
+    "The weights are not compared with those for other texts, because there is no source of such "
+    "texts; pass an index, a built dataset or a file of labels as --other_texts."
 )
 
 
@@ -47,7 +47,7 @@ def compare(
     if not count:
         return Comparison({}, "")
     if (source := source or own_dataset(model.config)) is None:
-        return Comparison({}, ALONE)
+        return Comparison({}, NO_OTHERS)
     others = others_of(texts, read_texts(source), count)
     enough = {name: text for name, text in texts.items() if len(others[name]) >= FEWEST_OTHERS}
     found = model.segment_contrasts(sequence, enough, others) if enough else {}
@@ -58,8 +58,8 @@ def _origin(source: Path, others: Mapping[str, list], enough: Mapping) -> str:
     used = [f"{len(others[name])} for {name}" for name in enough]
     lines = [f"Other texts: {', '.join(used)}, from {source}."] if used else []
     lines += [
-        f"The weights for {name} stand alone: {source} has {len(some)} other texts of it, and a "
-        f"band takes {FEWEST_OTHERS}."
+        f"The weights for {name} are not compared: {source} has only {len(some)} other texts of "
+        f"it, but a band needs {FEWEST_OTHERS}."
         for name, some in others.items()
         if name not in enough
     ]

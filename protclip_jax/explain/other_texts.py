@@ -42,8 +42,8 @@ def read_texts(path: Path) -> Texts:
         labels = list(LabelSource(path=path).labels())
         return distinct(_by_prefix(prompt for label in _some(labels) for prompt in label.prompts))
     raise UserError(
-        f"{path} holds no texts to compare with; give an index, a built dataset, or a file of "
-        f"labels ({', '.join(LABEL_SUFFIXES)})."
+        f"cannot read texts from {path}; pass an index, a built dataset, or a file of labels "
+        f"({', '.join(LABEL_SUFFIXES)})."
     )
 
 
@@ -78,12 +78,12 @@ def others_of(own: Mapping[str, str], texts: Texts, count: int) -> dict[str, lis
     """
     chosen = {}
     for name, text in own.items():
-        others = [other for other in texts.get(name, ()) if _said(other) != _said(text)]
+        others = [other for other in texts.get(name, ()) if _content(other) != _content(text)]
         chosen[name] = heapq.nsmallest(count, others, key=hash64)
     return chosen
 
 
-def _said(text: str) -> str:
+def _content(text: str) -> str:
     return strip_evidence(text).casefold()
 
 

@@ -39,8 +39,7 @@ def chosen_protein(options: argparse.Namespace) -> Record:
         return read_item(options.index, options.accession)
     if options.accession:
         raise UserError(
-            "--accession chooses a protein of --entry, --fasta or --index; leave it out with "
-            "--sequence."
+            "--accession selects a protein of --entry, --fasta or --index; omit it with --sequence."
         )
     return _cleaned(Record("sequence", "", UNKNOWN_SOURCE, options.sequence, 0, ""), "--sequence")
 
@@ -57,7 +56,7 @@ def read_entry(path: Path, accession: str | None) -> Record:
             break
     if not found:
         raise UserError(
-            f"{path} holds no entry {accession or ''}".rstrip() + "; check --entry and --accession."
+            f"{path} has no entry {accession or ''}".rstrip() + "; check --entry and --accession."
         )
     if not isinstance(found[0], Record):
         raise UserError(f"entry {found[0].accession} of {path} cannot be used: {found[0].reason}.")
@@ -79,8 +78,7 @@ def read_fasta_record(path: Path, accession: str | None) -> Record:
             break
     if not found:
         raise UserError(
-            f"{path} holds no protein {accession or ''}".rstrip()
-            + "; check --fasta and --accession."
+            f"{path} has no protein {accession or ''}".rstrip() + "; check --fasta and --accession."
         )
     (item,) = found
     if item.fault:
@@ -91,26 +89,26 @@ def read_fasta_record(path: Path, accession: str | None) -> Record:
 def read_item(folder: Path, accession: str | None) -> Record:
     """Reads the protein of an index whose id, accession or entry name is `accession`."""
     if accession is None:
-        raise UserError(f"--index={folder} holds many proteins; name one with --accession.")
+        raise UserError(f"--index={folder} has many proteins; select one with --accession.")
     index = open_index(folder)
     if index.manifest["modality"] != "protein":
-        raise UserError(f"{folder} is an index of labels; give one of proteins.")
+        raise UserError(f"{folder} is an index of labels; pass an index of proteins.")
     matches = [match for match in look_up(index.items, accession, top=2) if match.by in NAMES]
     items = [item_table.item_at(index.items, match.row) for match in matches]
     if not items:
-        raise UserError(f"the index {folder} holds no protein {accession}; check --accession.")
+        raise UserError(f"the index {folder} has no protein {accession}; check --accession.")
     if len(items) > 1:
         raise _several(folder, "such proteins", items[0]["id"], items[1]["id"])
     (item,) = items
     if not item["sequence"]:
         raise UserError(
-            f"the index {folder} does not hold the sequence of {item['id']}; pass --sequence."
+            f"the index {folder} does not store the sequence of {item['id']}; pass --sequence."
         )
     return item_table.item_record(item)
 
 
 def _several(path: Path, what: str, first: str, second: str) -> UserError:
-    return UserError(f"{path} holds several {what} ({first}, {second}, …); pass --accession.")
+    return UserError(f"{path} has several {what} ({first}, {second}, …); pass --accession.")
 
 
 def _cleaned(record: Record, called: str) -> Record:
@@ -118,10 +116,10 @@ def _cleaned(record: Record, called: str) -> Record:
     try:
         cleaned = clean_protein(record.sequence)
     except ValueError as error:
-        raise UserError(f"{called} is no protein: {error}.") from error
+        raise UserError(f"{called} is not a protein: {error}.") from error
     if looks := doubt(cleaned.sequence):
-        print(f"sequence: it looks like {looks}, not like a protein.", file=sys.stderr)
+        print(f"sequence: looks like {looks}, not like a protein.", file=sys.stderr)
     if cleaned.changes:
-        told = ", ".join(f"{count} {what}" for what, count in cleaned.changes.items())
-        print(f"sequence: {told}", file=sys.stderr)
+        counts = ", ".join(f"{count} {what}" for what, count in cleaned.changes.items())
+        print(f"sequence cleaned: {counts}", file=sys.stderr)
     return dataclasses.replace(record, sequence=cleaned.sequence)

@@ -16,7 +16,7 @@ from protclip_jax.inference.segment_contrast import Contrast
 
 LETTERS_UP_TO = 120
 LINE_LETTERS, TITLE_LINES = 120, 3
-UNIT = "PDA weight (of 1 in all)"
+UNIT = "PDA weight (sums to 1)"
 """A text's weights sum to 1 over the protein."""
 
 
@@ -85,7 +85,12 @@ def _draw_contrast(axis, track: Track) -> None:
     axis.fill_between(places, found.high, above, color=colour, alpha=0.6, **within)
     axis.step(places, found.difference, where="mid", color=colour, linewidth=0.8)
     axis.set_ylabel(
-        f"less {found.others} others", fontsize=8, rotation=0, ha="right", va="center", color=colour
+        f"minus {found.others} others",
+        fontsize=8,
+        rotation=0,
+        ha="right",
+        va="center",
+        color=colour,
     )
     # The bands at the ends of a protein can be so wide that they would hide all others.
     lowest = min(found.difference.min(), np.quantile(found.low, 0.02))
@@ -155,7 +160,7 @@ def _legend(tracks: Sequence[Track], note: str) -> str:
     """The text below a figure."""
     legend = "residue; shaded: annotated for the property"
     if any(track.contrast is not None for track in tracks):
-        legend += "; grey: where 90 % of other texts lie, filled: above it"
+        legend += "; grey: range of 90 % of other texts, filled: above it"
     return "\n".join([legend, *textwrap.wrap(note, LINE_LETTERS + 15)])
 
 

@@ -22,7 +22,7 @@ from protclip_jax.checkpoints import best, metadata
 from protclip_jax.checkpoints.parameters import stored_groups
 from protclip_jax.convert.hub_folder import open_checkpoint
 from protclip_jax.embed.embedding_kinds import choose_kinds, protein_embedder, text_embedder
-from protclip_jax.embed.parts import begin, embed_parts, surveyed
+from protclip_jax.embed.parts import begin, embed_parts, survey_input
 from protclip_jax.embed.resume import (
     adopt_plan,
     begin_finishing,
@@ -41,7 +41,7 @@ from protclip_jax.index.previous import (
 )
 from protclip_jax.inference.batched_calls import default_batch_tokens
 from protclip_jax.inference.cpu_devices import split_cpu
-from protclip_jax.inference.prefixes import check_dimensions, tell_untrained
+from protclip_jax.inference.prefixes import check_dimensions, warn_untrained
 from protclip_jax.inference.protclip import ProtCLIP
 from protclip_jax.inference.windows import Windows
 from protclip_jax.retrieval.embedding_input import EmbeddingInput
@@ -110,11 +110,11 @@ def index_embeddings(
     model = ProtCLIP.load(options.checkpoint, step=options.step) if options.checkpoint else None
     if model is not None and not model.is_named_by(fingerprint):
         raise UserError(
-            f"{source.path} was made with another checkpoint than {options.checkpoint}; give "
-            "that one, or none."
+            f"{source.path} was made with a different checkpoint than {options.checkpoint}; pass "
+            "that checkpoint, or omit --checkpoint."
         )
     if model is not None and options.dimensions is not None:
-        tell_untrained(model.config)
+        warn_untrained(model.config)
     kept, encoding = options.dimensions or source.width, encoding_of(options, source.encoding)
     if previous is not None:
         refuse_other_model(
@@ -122,9 +122,8 @@ def index_embeddings(
         )
         if kept != (width := previous.manifest["dimension"]):
             raise UserError(
-                f"{source.path} holds embeddings of width {kept}, but those of "
-                f"{options.output} have {width}; make it "
-                "anew with the checkpoint of the index."
+                f"{source.path} has embeddings of width {kept}, but those of {options.output} "
+                f"have width {width}; embed the proteins again with the checkpoint of the index."
             )
         refuse_other_encoding(previous, encoding, options.output)
         if was_added(
@@ -155,7 +154,7 @@ def embed_and_index(
 ) -> None:
     """Embeds proteins or labels, then makes an index of them or adds them to `previous`."""
     if options.checkpoint is None:
-        raise UserError("--checkpoint is missing: the input has to be embedded.")
+        raise UserError("--checkpoint is required, because the input must be embedded.")
     batch_tokens = options.batch_tokens or default_batch_tokens()
     step = best.resolve_step(options.checkpoint, options.step)
     groups = stored_groups(options.checkpoint, step)
@@ -169,10 +168,10 @@ def embed_and_index(
     if options.dimensions is not None:
         config = metadata.read_model_config(options.checkpoint)
         check_dimensions(options.dimensions, config["model"]["projection_dim"])
-        tell_untrained(config)
+        warn_untrained(config)
     rejects = rejects_path(options.output, generation_of(previous))
     refuse_others(folder, (), [rejects])
-    source, survey = surveyed(
+    source, survey = survey_input(
         source,
         reading=reading,
         folder=folder,
@@ -262,7 +261,7 @@ def write(
         if approximate is None
         else f"search reads {approximate['probes']} of {approximate['lists']} lists"
     )
-    tell(describe_sureness(manifest))
+    tell(describe_confidence(manifest))
     tell(
         f"{options.output}: {manifest['count']:,} {facts['modality']}s of width "
         f"{manifest['dimension']}; {found}."
@@ -279,13 +278,13 @@ def protein_encoder(
     )
 
 
-def describe_sureness(manifest: Mapping) -> str:
-    """Says in one line what confidence the hits of an index will have."""
+def describe_confidence(manifest: Mapping) -> str:
+    """Describes in one line the confidence that hits of an index will have."""
     if manifest["calibration"]:
-        return "confidence: from the checkpoint's calibration, of which the index keeps a copy."
+        return "confidence: from the checkpoint's calibration, which was copied into the index."
     unrelated = " and unrelated ones" if manifest["entrapment"] else ""
-    how = f"as q-values, by shuffled proteins{unrelated}" if manifest["decoys"] else "not told"
-    return f"confidence: {how}; `python -m eval --calibrate` measures it for a checkpoint."
+    how = f"q-values by shuffled proteins{unrelated}" if manifest["decoys"] else "not known"
+    return f"confidence: {how}; run `python -m eval --calibrate` to measure it for the checkpoint."
 
 
 if __name__ == "__main__":

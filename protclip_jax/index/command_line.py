@@ -46,19 +46,20 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m protclip_jax.index",
         epilog="Example: python -m protclip_jax.index --checkpoint runs/demo --input "
-        "proteins.fasta "
-        "--output proteins.index",
-        description="Makes a folder of proteins, or of labels, that `search` and `serve` search; "
-        "or adds "
-        "proteins to one.",
+        "proteins.fasta --output proteins.index",
+        description="Makes an index of proteins or labels for `search` and `serve`, or adds "
+        "proteins to an existing index.",
     )
     add = parser.add_argument
     add(
         "--checkpoint",
         metavar="DIR",
-        help="a workdir or converted checkpoint, also gs://; embedding files need none",
+        help="workdir or converted checkpoint, also gs://; not needed for embedding files",
     )
-    add("--step", help="a step's number, best or latest (default: best if recorded, else latest)")
+    add(
+        "--step",
+        help="step to load: a number, best or latest (default: best if recorded, else latest)",
+    )
     given = parser.add_mutually_exclusive_group(required=True)
     given.add_argument(
         "--input",
@@ -78,71 +79,75 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         type=Path,
         required=True,
         metavar="DIR",
-        help="a new folder; with --append an index that is there",
+        help="new folder, or with --append an existing index",
     )
-    add("--append", action="store_true", help="add the input to the index --output")
-    add("--format", choices=FORMATS, help="of --input (default: by its name)")
+    add("--append", action="store_true", help="add the input to the existing index")
+    add("--format", choices=FORMATS, help="format of --input (default: inferred from its name)")
     add(
         "--column",
-        help="of a table of proteins, with the sequences (default: sequence, Sequence or seq)",
+        help="column of the sequences in a protein table (default: sequence, Sequence or seq)",
     )
     add(
         "--id_column",
-        help="of a table, with the ids (default: id, Entry or accession, else the row's number)",
+        help="table column of the ids (default: id, Entry or accession, else the row number)",
     )
     add(
         "--accept_doubtful",
         action="store_true",
-        help="index a file whose sequences look like nucleotides all the same",
+        help="index the file even if its sequences look like nucleotides",
     )
-    add("--splits", nargs="+", help="of a ProtAnno folder (default: all)")
+    add("--splits", nargs="+", help="splits of a ProtAnno folder (default: all)")
     add(
         "--columns",
         nargs="+",
-        help="of a table of labels, with the texts for each; the first is its name",
+        help="columns of a label table with the texts of each label; the first is its name",
     )
     add(
         "--templates",
         nargs="+",
-        help="prompts for a label, {} standing for its text, as 'FUNCTION: {}'; all are averaged",
+        help="prompts for each label, with {} for its text, such as 'FUNCTION: {}'; they are "
+        "averaged",
     )
     add(
         "--kind",
         choices=KINDS,
         default="auto",
-        help="exact compares a query with everything; approximate (IVF-PQ, candidates re-ranked "
-        "exactly) with a part; auto "
-        "takes exact up to 200,000 items (default %(default)s)",
+        help="exact compares a query with all items; approximate (IVF-PQ, candidates re-ranked "
+        "exactly) with some of them; auto is exact up to 200,000 items (default %(default)s)",
     )
     add(
         "--dimensions",
         type=int,
-        help="keep the first so many dimensions of the embeddings, scaled to norm 1; for a "
-        "checkpoint trained with "
-        "loss.matryoshka (default: all)",
+        help="number of leading dimensions of the embeddings to keep, rescaled to norm 1; for a "
+        "checkpoint trained with loss.matryoshka (default: all)",
     )
     add(
         "--recall",
         type=float,
         default=0.95,
-        help="recall@10 that an approximate index is tuned to (default %(default)s)",
+        help="target recall@10 of an approximate index (default %(default)s)",
     )
     add(
         "--decoys",
         type=Path,
         metavar="FASTA",
-        help="proteins unrelated to those of the index, which no question should find: hits "
-        "without a measured confidence get the larger q-value of these and of shuffled ones",
+        help="decoys: proteins unrelated to those of the index, which no query should find; a hit "
+        "without a measured confidence gets the larger of its q-values by these and by shuffled "
+        "proteins",
     )
     add("--long_proteins", choices=POLICIES, help="as for embed (default %(default)s)")
     add("--max_residues", type=int, help="as for embed (default %(default)s)")
     add("--overlap", type=int, help="as for embed (default %(default)s)")
-    add("--dtype", choices=("float32", "bfloat16"), help="of the computation (default %(default)s)")
-    add("--batch_tokens", type=int, help="tokens of one call of the model, as for embed")
+    add(
+        "--dtype",
+        choices=("float32", "bfloat16"),
+        help="dtype of the computation (default %(default)s)",
+    )
+    add("--batch_tokens", type=int, help="tokens per model call, as for embed")
     add(
         "--cpu_devices",
         type=int,
-        help=f"virtual devices of a CPU (default: its cores, at most {MAX_CPU_DEVICES})",
+        help=f"virtual CPU devices (default: one per core, at most {MAX_CPU_DEVICES})",
     )
     parser.set_defaults(**EMBEDDING)
     return parser.parse_args(arguments)
@@ -172,7 +177,7 @@ def choose_input(options: argparse.Namespace) -> Input | EmbeddingInput:
             chosen = "entries"
     if options.splits and chosen != "protanno":
         raise UserError(
-            f"--splits belongs to a ProtAnno folder, but the format is {chosen}; leave it out."
+            f"--splits applies only to a ProtAnno folder, but the format is {chosen}; omit it."
         )
     if options.column or options.id_column:
         refuse_columns_without_table(chosen)
@@ -181,8 +186,8 @@ def choose_input(options: argparse.Namespace) -> Input | EmbeddingInput:
             f"--{name}" for name, default in EMBEDDING.items() if getattr(options, name) != default
         ]:
             raise UserError(
-                f"{path} holds embeddings already, which {' and '.join(given)} cannot "
-                "change; leave that out."
+                f"{path} already contains embeddings, which {' and '.join(given)} cannot "
+                "change; omit this."
             )
         return open_embeddings(path)
     if chosen in ("entries", "protanno"):
@@ -215,4 +220,6 @@ def format_of(path: Path) -> str:
         return PROTEIN_SUFFIXES[suffix]
     if name.endswith(ENTRY_SUFFIXES):
         return "entries"
-    raise UserError(f"{path} is of no known format; say --format {'|'.join(FORMATS)}.")
+    raise UserError(
+        f"the format of {path} is not clear from its name; pass --format {'|'.join(FORMATS)}."
+    )

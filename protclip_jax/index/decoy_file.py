@@ -11,7 +11,7 @@ from data_pipelines.inputs.model_input import Source
 from protclip_jax.retrieval.nearest import sample_rows
 from protclip_jax.retrieval.scores import DECOYS, LEAST_TAIL
 
-FEWEST = 10 * LEAST_TAIL
+MIN_DECOYS = 10 * LEAST_TAIL
 """Minimum number of decoys; the highest tenth estimates how their share falls with the cosine."""
 
 
@@ -21,7 +21,7 @@ def read_decoys(path: Path) -> list[str]:
     Prints the numbers of unusable proteins.
 
     Raises:
-      UserError: the file cannot be read, or has fewer than `FEWEST` distinct sequences.
+      UserError: the file cannot be read, or has fewer than `MIN_DECOYS` distinct sequences.
     """
     found, faults = {}, Counter()
     for item in Source(path=path, format=Fasta.name, modality="protein").prepared():
@@ -30,11 +30,11 @@ def read_decoys(path: Path) -> list[str]:
         else:
             found[item.text] = True
     for fault, count in faults.items():
-        tell(f"{path}: {count:,} proteins are left out: {fault}.")
-    if len(found) < FEWEST:
+        tell(f"{path}: skipped {count:,} proteins: {fault}.")
+    if len(found) < MIN_DECOYS:
         raise UserError(
-            f"--decoys={path} has {len(found)} distinct proteins; give at least {FEWEST}, or "
-            "leave it out: shuffled proteins serve alone."
+            f"--decoys={path} has only {len(found)} distinct proteins; pass at least {MIN_DECOYS}, "
+            "or omit the option to use shuffled proteins alone."
         )
     sequences = list(found)
     return [sequences[row] for row in sample_rows(len(sequences), DECOYS).tolist()]
@@ -45,7 +45,7 @@ def check_decoys(options: argparse.Namespace) -> None:
     if options.decoys is None:
         return
     if options.labels:
-        raise UserError("--decoys belongs to proteins, not to --labels; leave it out.")
+        raise UserError("--decoys applies to proteins, not to --labels; omit it.")
     if options.checkpoint is None:
-        raise UserError("--decoys needs --checkpoint: the decoys have to be embedded.")
+        raise UserError("--decoys requires --checkpoint, because the decoys must be embedded.")
     read_decoys(options.decoys)

@@ -32,26 +32,26 @@ def open_previous(options: argparse.Namespace, folder: Path) -> Index | None:
     """
     if options.append:
         if options.labels:
-            raise UserError("labels cannot be appended; make an index of all of them.")
+            raise UserError("labels cannot be appended; make a new index of all labels.")
         previous = open_index(options.output)
         if previous.manifest["modality"] != "protein":
             raise UserError(
-                f"{options.output} is an index of {previous.manifest['modality']}s, and "
-                "proteins are added only to one of "
-                "proteins; leave --append out and name another --output."
+                f"{options.output} is an index of {previous.manifest['modality']}s, but proteins "
+                "can only be added to an index of proteins; omit --append and name another "
+                "--output."
             )
         return previous
     if options.output.exists():
         if not options.output.is_dir():
             raise UserError(f"--output={options.output} is a file; name a new folder.")
-        there = set(options.output.iterdir())
+        files = set(options.output.iterdir())
         if is_finishing(folder):
             # The interrupted run left these files.
-            there -= {options.output / MANIFEST, *unnamed_files(options.output, ())}
-        if there:
+            files -= {options.output / MANIFEST, *unnamed_files(options.output, ())}
+        if files:
             raise UserError(
-                f"{options.output} exists; add to it with --append, remove it, or name "
-                "another --output."
+                f"{options.output} exists; add to it with --append, remove it, or name another "
+                "--output."
             )
     return None
 
@@ -59,10 +59,10 @@ def open_previous(options: argparse.Namespace, folder: Path) -> Index | None:
 def refuse_known_ids(previous: Index, hashes: np.ndarray, output: Path) -> None:
     """Raises UserError if any item, given by the hash of its id, is already in the index."""
     known = np.fromiter(item_table.id_hashes(previous.items), np.uint64, len(previous))
-    if there := int(np.isin(hashes, known).sum()):
+    if repeated := int(np.isin(hashes, known).sum()):
         raise UserError(
-            f"{there:,} of the {len(hashes):,} ids are in {output} already; leave these "
-            "proteins out, or make the index anew."
+            f"{output} already contains {repeated:,} of the {len(hashes):,} ids; remove these "
+            "proteins from the input, or rebuild the index."
         )
 
 
@@ -97,10 +97,7 @@ def was_added(previous: Index, hashes: np.ndarray, output: Path, *, folder: Path
     """
     published = is_published(folder, previous)
     if published and were_added_last(previous, hashes):
-        tell(
-            f"{output} holds all of them already, from a run that was stopped while it was "
-            "finishing."
-        )
+        tell(f"{output} already contains all of them, from a run that was stopped while finishing.")
         remove_parts(folder)
         return True
     refuse_known_ids(previous, hashes, output)
@@ -120,5 +117,5 @@ def refuse_other_encoding(previous: Index, encoding: Mapping, output: Path) -> N
             if stored.get(name) != encoding.get(name)
         )
         raise UserError(
-            f"{output} was made otherwise; give {message or 'the options it was made with'}."
+            f"{output} was made with other options; pass {message or 'the original ones'}."
         )

@@ -28,7 +28,7 @@ def model_fingerprint(
     missing field has the value that the code used before the field existed.
     """
     fields = completed(config)
-    decides = {
+    parts = {
         "parameters": params,
         "protein": _shape(network.protein),
         "text": _shape(network.text),
@@ -36,9 +36,9 @@ def model_fingerprint(
         "segments": {name: fields["pda"][name] for name in _SEGMENTS},
     }
     if text_tokenizer is not None:
-        decides["words"] = text_tokenizer.fingerprint
-        decides["max_text_tokens"] = fields["tokenizer"]["max_text_tokens"]
-    return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
+        parts["words"] = text_tokenizer.fingerprint
+        parts["max_text_tokens"] = fields["tokenizer"]["max_text_tokens"]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
 def _shape(tower: EncoderConfig | None) -> dict | None:

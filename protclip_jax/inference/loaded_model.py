@@ -52,7 +52,7 @@ class LoadedModel:
         the latest. Of a `gs://` path, the needed files are copied first.
 
         Raises:
-          UserError: there is no such checkpoint.
+          UserError: the checkpoint does not exist.
         """
         directory = open_checkpoint(directory, step)
         config = metadata.read_model_config(directory)
@@ -84,7 +84,7 @@ class LoadedModel:
         """
         if self._model.config.text is None or self._model.config.protein is None:
             raise UserError(
-                "random weights need a checkpoint with both towers; leave --random_weights out."
+                "random weights need a checkpoint with both towers; omit --random_weights."
             )
         params = jax.jit(
             lambda: init_params(self._model, jax.random.key(self.config.get("seed", 0)))
@@ -133,9 +133,8 @@ class LoadedModel:
             return True
         if fingerprint == self.params_fingerprint:
             warnings.warn(
-                "what is read was made by an older version, which recorded the parameters "
-                "alone: whether the vocabulary and "
-                "the settings were the same is not known.",
+                "the file was made by an older version, which recorded the parameters alone; its "
+                "vocabulary and settings may differ from the model's.",
                 stacklevel=2,
             )
             return True
@@ -144,7 +143,6 @@ class LoadedModel:
     def _require(self, *groups: str) -> None:
         if missing := [group for group in groups if group not in self._params]:
             raise UserError(
-                f"this checkpoint holds no {', '.join(missing)} parameters, only "
-                f"{', '.join(sorted(self._params))}; "
-                "load a trained or converted ProtCLIP for this."
+                f"this checkpoint has no {', '.join(missing)} parameters, only "
+                f"{', '.join(sorted(self._params))}; load a trained or converted ProtCLIP instead."
             )

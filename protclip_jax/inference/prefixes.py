@@ -38,10 +38,10 @@ def check_dimensions(dimensions: int, width: int) -> None:
         )
 
 
-def tell_untrained(config: Mapping) -> None:
+def warn_untrained(config: Mapping) -> None:
     """Warns on stderr if the config shows a model trained without `loss.matryoshka`."""
     if not completed(config)["loss"]["matryoshka"]:
         tell(
-            "warning: the checkpoint was trained without loss.matryoshka; its first "
-            "dimensions alone say little."
+            "warning: the checkpoint was trained without loss.matryoshka; its first dimensions "
+            "alone carry little information."
         )

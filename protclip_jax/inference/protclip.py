@@ -42,7 +42,7 @@ from protclip_jax.inference.variant_effects import (
     SINGLY,
     amino_acid_logits,
     cosine_changes,
-    parsed,
+    parse_variants,
     site_scores,
     variant_scores,
 )
@@ -370,7 +370,9 @@ class ProtCLIP(LoadedModel):
         windows: Windows = DEFAULT_WINDOWS,
         batch_tokens: int | None = None,
     ) -> Float32[np.ndarray, " n"]:
-        """Scores variants of one protein by its masked language model; above 0 is likelier.
+        """Scores variants of one protein by its masked language model.
+
+        A variant with a score above 0 is more likely than the wild type.
 
         Args:
           mutations: such as `A24G`, or `A24G:C30D` for several substitutions.
@@ -381,7 +383,9 @@ class ProtCLIP(LoadedModel):
           UserError: a mutation does not fit the sequence, or the checkpoint has no `mlm_head`.
         """
         (cleaned,) = clean_proteins(sequence)
-        variants = parsed(as_list(mutations, "mutations"), cleaned, first_position=first_position)
+        variants = parse_variants(
+            as_list(mutations, "mutations"), cleaned, first_position=first_position
+        )
         (scores,) = self.variant_scores(
             [cleaned],
             [variants],

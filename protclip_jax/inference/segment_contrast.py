@@ -70,8 +70,8 @@ def contrast(own: Float[np.ndarray, " L"], others: Float[np.ndarray, "m L"]) -> 
     count, residues = others.shape
     if count < FEWEST_OTHERS:
         raise UserError(
-            f"a band takes {FEWEST_OTHERS} other texts of the property, and there are {count}; "
-            "give a larger index, dataset or library of labels."
+            f"a band needs {FEWEST_OTHERS} other texts of the property, but there are only "
+            f"{count}; use a larger index, dataset or library of labels."
         )
     half = residues // SMOOTHED_FROM
     own, others = smoothed(own, half), np.stack([smoothed(row, half) for row in others])
@@ -105,11 +105,11 @@ def segment_weights(
     return kept / kept.sum(axis=1, keepdims=True)
 
 
-def described(name: str, sequence: str, found: Contrast) -> str:
+def describe_contrast(name: str, sequence: str, found: Contrast) -> str:
     """A sentence on the residues above the band."""
     above = np.flatnonzero(found.stands_out())
     excess = found.difference - found.high
     best = above[np.argsort(-excess[above], kind="stable")][:TOP]
     named = ", ".join(f"{sequence[place]}{place + 1}" for place in best)
     share = f"{len(above)} of {len(sequence)} residues lie above the band of {found.others} other"
-    return f"{name}: {share} texts{f', most {named}' if named else ''}"
+    return f"{name}: {share} texts{f'; farthest above: {named}' if named else ''}"

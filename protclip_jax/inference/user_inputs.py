@@ -12,7 +12,7 @@ from data_pipelines.tokenizers.text_tokenizer import TextTokenizer
 from protclip_jax.inference.as_list import as_list
 from protclip_jax.inference.windows import Windows
 
-UNKNOWN_WORDS = "words of the texts that the vocabulary does not have"
+UNKNOWN_WORDS = "words of the texts that are not in the vocabulary"
 """The beginning of the warning about unknown words."""
 
 
@@ -29,7 +29,7 @@ def clean_proteins(sequences: Sequence[str], windows: Windows | None = None) -> 
         try:
             protein = clean_protein(sequence)
         except ValueError as error:
-            raise UserError(f"sequence {index} is no protein: {error}") from error
+            raise UserError(f"sequence {index} is not a protein: {error}") from error
         cleaned.append(protein.sequence)
         changes.update(protein.changes)
         doubted.update(filter(None, [doubt(protein.sequence)]))
@@ -60,7 +60,7 @@ def checked_texts(texts: Sequence[str], tokenizer: TextTokenizer) -> list[str]:
     """
     texts = as_list(texts, "texts")
     if empty := [index for index, text in enumerate(texts) if not text.strip()]:
-        raise UserError(f"text {empty[0]} is empty; leave it out, or say something.")
+        raise UserError(f"text {empty[0]} is empty; remove it, or give a text.")
     if unknown := sum(map(len, map(tokenizer.unknown_words, texts))):
         warnings.warn(f"{UNKNOWN_WORDS}: {unknown}.", stacklevel=4)
     return texts
@@ -69,9 +69,10 @@ def checked_texts(texts: Sequence[str], tokenizer: TextTokenizer) -> list[str]:
 def check_properties(properties: Mapping[str, str]) -> None:
     """Raises UserError unless there are non-empty texts for known properties only."""
     if not properties:
-        raise UserError(f"properties are empty; give a text for one of {', '.join(PROPERTIES)}.")
+        raise UserError(f"no properties given; give a text for one of {', '.join(PROPERTIES)}.")
     for name, text in properties.items():
         if name not in PROPERTIES or not text:
             raise UserError(
-                f"'{name}' must be one of {', '.join(PROPERTIES)} with a text that is not empty."
+                f"property '{name}' must be one of {', '.join(PROPERTIES)}, with a text that is "
+                "not empty."
             )

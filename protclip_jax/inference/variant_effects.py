@@ -127,14 +127,16 @@ def site_scores(
         tables = _masked_logits(run, sequences, sites, windows)
     for sequence, table, of_protein in zip(sequences, tables, sites, strict=True):
         wild_types = [_COLUMN.get(residue) for residue in sequence]
-        asked = set(of_protein)
+        requested = set(of_protein)
         for index, column in enumerate(wild_types):
-            known = column is not None and index in asked
+            known = column is not None and index in requested
             table[index] = table[index] - table[index, column] if known else np.nan
     return tables
 
 
-def parsed(mutations: Sequence[str], sequence: str, *, first_position: int) -> list[Variant]:
+def parse_variants(
+    mutations: Sequence[str], sequence: str, *, first_position: int
+) -> list[Variant]:
     """Parses texts such as `A24G` or `A24G:C30D` into variants of the protein.
 
     Raises:
@@ -147,7 +149,7 @@ def parsed(mutations: Sequence[str], sequence: str, *, first_position: int) -> l
         if problem:
             raise UserError(
                 f"'{mutation}' cannot be scored with the first residue numbered {first_position}: "
-                f"{problem}; correct it, or first_position."
+                f"{problem}; correct the mutation or first_position."
             )
         variants.append(tuple(changes))
     return variants
@@ -182,8 +184,8 @@ def _check(sequence: str, variants: Sequence[Variant], windows: Windows) -> None
             raise UserError(f"{written(changes)} cannot be scored: {problem}; correct it.")
         if any(windows.around(len(sequence), change.index) is None for change in changes):
             raise UserError(
-                f"{written(changes)} lies beyond the first {windows.max_residues:,} residues, "
-                "which alone are read; choose windows for long proteins."
+                f"{written(changes)} lies beyond the first {windows.max_residues:,} residues, the "
+                "only ones that the policy 'truncate' reads; use the policy 'windows'."
             )
 
 

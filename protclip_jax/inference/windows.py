@@ -30,7 +30,7 @@ class Windows:
     def __post_init__(self):
         if self.policy not in POLICIES:
             raise UserError(
-                f"'{self.policy}' is no way to read long proteins; use one of "
+                f"unknown policy '{self.policy}' for long proteins; expected one of "
                 f"{', '.join(POLICIES)}."
             )
         if self.max_residues < 1:

@@ -82,7 +82,7 @@ def test_one_command_makes_an_index_that_answers_with_confidence(
 
     server.seen.clear()
     assert run() == 0
-    assert capsys.readouterr().err.count("done already.") == 4
+    assert capsys.readouterr().err.count("already done.") == 4
     assert server.seen == []
 
 
@@ -112,7 +112,7 @@ def test_each_step_that_was_stopped_goes_on(run, server, tmp_path, monkeypatch, 
     capsys.readouterr()
     assert run() == 0
     told = capsys.readouterr().err
-    assert told.count("done already.") == 3, "also the calibration, for which there is too little"
+    assert told.count("already done.") == 3, "also the calibration, for which there is too little"
     assert before.items() <= kept[0].items()
     assert open_index(tmp_path / "out/index").decoys is not None
 
@@ -161,9 +161,9 @@ def test_a_disk_that_is_too_small_is_refused_before_anything_is_fetched(
 ):
     monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=100_000))
     assert run() == 2
-    assert "of disk, and 0.0 GB are free; make room, or name an --output on another disk." in (
-        searching.told(capsys)
-    )
+    message = searching.told(capsys)
+    assert "only 0.0 GB are free" in message
+    assert "--output on another disk" in message
     assert fetched(server) == []
     assert not (tmp_path / "out").exists()
 
@@ -171,7 +171,7 @@ def test_a_disk_that_is_too_small_is_refused_before_anything_is_fetched(
 def test_the_estimate_alone_makes_nothing(run, server, tmp_path, capsys):
     assert run("--estimate_only") == 0
     told = capsys.readouterr().err
-    assert "tokens a second here." in told
+    assert "tokens per second here." in told
     assert [line.split(":")[0].strip() for line in told.splitlines()[1:5]] == list(
         steps.steps_of(None)
     )
@@ -200,15 +200,15 @@ def test_what_cannot_be_set_up_is_one_sentence(run, capsys, what, told):
 @pytest.mark.parametrize(
     ("plan", "told"),
     [
-        (None, "out exists and is no setup; name another --output."),
-        ({"format_version": 2}, "has format version 2, this program reads 1"),
+        (None, "out exists and is not a setup; name another --output."),
+        ({"format_version": 2}, "has format version 2, but this program reads 1"),
         (
             {"format_version": 1, "what": "proteome:UP000000001"},
             "out is the setup of proteome:UP000000001, not of swissprot",
         ),
         (
             {"format_version": 1, "what": "swissprot", "checkpoint": "abc"},
-            "out was begun with another model; give that one as --model",
+            "out was started with another model; pass that model as --model",
         ),
     ],
 )
@@ -223,7 +223,7 @@ def test_another_folder_is_not_gone_on_with(tmp_path, plan, told):
 def test_a_model_that_cannot_be_calibrated_is_refused(run, model, capsys, monkeypatch):
     (model / "protclip_config.json").write_text("{}")
     assert run() == 2
-    assert "cannot keep the calibration; make a checkpoint of it" in searching.told(capsys)
+    assert "cannot store the calibration; convert it with" in searching.told(capsys)
     (model / "protclip_config.json").unlink()
     monkeypatch.setattr(setup, "stored_groups", lambda *_: {"protein"})
     assert run() == 2

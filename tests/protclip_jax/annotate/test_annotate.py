@@ -182,10 +182,7 @@ def test_a_killed_run_gives_the_same_bytes(folder, tmp_path, monkeypatch, capsys
     assert not (tmp_path / "out.tsv").exists()
     assert len(list((tmp_path / f"{output}.partial").glob("*.npz"))) == 5
     assert run(folder, tmp_path / output, "--top", 2, "--min_confidence", 0.25) == 2
-    assert (
-        "holds the parts of another run (other min_confidence, top); finish that one"
-        in searching.told(capsys)
-    )
+    assert "the parts of a run with other settings (min_confidence, top)" in searching.told(capsys)
     with monkeypatch.context() as patch:
         # Killed again where the outputs appear, a page behind its table.
         patch.setattr(annotate, "remove_parts" if output == "out.tsv" else "html_page", interrupted)
@@ -297,11 +294,9 @@ def test_an_index_without_descriptions_is_refused_before_anything_is_embedded(
     assert searching.make_index(folder / "c", tmp_path / "i", input=tmp_path / "x.fasta") == 0
     monkeypatch.setattr(annotate, "embed_parts", None)
     assert run(folder, tmp_path / "out.tsv", "--index", tmp_path / "i") == 2
-    told = searching.told(capsys)
-    assert (
-        f"the index {tmp_path / 'i'} holds no protein with a name or a function; make it "
-        "from UniProt entries" in told
-    )
+    message = searching.told(capsys)
+    assert f"the index {tmp_path / 'i'} has no protein with a name or a function" in message
+    assert "--labels" in message
 
 
 def test_an_output_that_exists_is_kept(folder, tmp_path, capsys):

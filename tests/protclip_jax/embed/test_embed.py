@@ -99,7 +99,7 @@ def test_what_float16_cannot_hold_is_refused(tmp_path, fasta, capsys):
     assert (
         run(model, "--input", fasta, "--output", tmp_path / "o.h5", "--precision", "float16") == 2
     )
-    assert "no finite float16" in capsys.readouterr().err
+    assert "not finite in float16" in capsys.readouterr().err
 
 
 def test_what_is_unusual_is_told_and_listed(tmp_path, fasta, capsys):
@@ -136,7 +136,7 @@ def test_what_is_unusual_is_told_and_listed(tmp_path, fasta, capsys):
 
 
 @pytest.mark.parametrize(
-    ("policy", "told"), [("windows", "share 5 or more"), ("whole", "read whole")]
+    ("policy", "told"), [("windows", "share at least 5"), ("whole", "read whole")]
 )
 def test_the_other_policies_are_told_too(tmp_path, fasta, capsys, policy, told):
     fasta.write_text(">a\n" + "L" * 30)
@@ -205,7 +205,7 @@ def test_stdin_is_copied_and_read_twice(tmp_path, fasta):
         (["--max_residues", 100], "overlap=256"),
         (
             ["--format", "lines", "--include", "residues"],
-            "there are no residues of texts, only projected and mean",
+            "texts have no embeddings of kind residues, only projected and mean",
         ),
     ],
 )
@@ -314,7 +314,7 @@ def test_parts_of_another_plan_are_refused(tmp_path, fasta, capsys, options, tol
     with pytest.raises(MemoryError):
         run(stopped_after(1), *arguments, chunk_tokens=1)
     assert run(FakeModel(), *arguments, *options, chunk_tokens=1) == 2
-    assert f"parts of another run (other {told})" in capsys.readouterr().err
+    assert f"parts of a run with other settings ({told})" in capsys.readouterr().err
     assert run(FakeModel(), *arguments, chunk_tokens=1) == 0
 
 
@@ -357,7 +357,7 @@ def test_an_input_that_grows_between_the_passes_is_told(tmp_path, fasta, capsys)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(parts, "take_survey", grown)
         assert run(model, "--input", fasta, "--output", tmp_path / "o.h5") == 2
-    assert "was changed while it was read" in capsys.readouterr().err
+    assert "changed while it was being read" in capsys.readouterr().err
     assert not (tmp_path / "o.h5").exists()
 
 
@@ -424,7 +424,7 @@ def test_the_first_dimensions_are_kept_with_unit_norm(
     [
         (["--dimensions", 0], "dimensions=0 must be from 1 to 4"),
         (["--dimensions", 5], "dimensions=5 must be from 1 to 4"),
-        (["--dimensions", 3, "--include", "mean", "projected"], "leave --include mean out"),
+        (["--dimensions", 3, "--include", "mean", "projected"], "omit --include mean"),
     ],
 )
 def test_dimensions_that_cannot_be_kept_are_one_sentence(
@@ -454,5 +454,5 @@ def test_keys_of_a_file_that_has_none_are_refused_before_anything_is_read(tmp_pa
         run(FakeModel(), "--input", fasta, "--output", tmp_path / "o.parquet", "--h5_keys", "id")
         == 2
     )
-    assert "--h5_keys names the datasets of HDF5 files" in capsys.readouterr().err
+    assert "--h5_keys applies only to HDF5 files" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["x.fasta"]

@@ -32,8 +32,7 @@ def test_kinds_follow_the_checkpoint_and_the_wish():
     ]
     with pytest.raises(
         UserError,
-        match="no protein_projection parameters, only protein; it cannot embed proteins as "
-        "projected",
+        match="no protein_projection parameters, only protein, .* proteins as projected",
     ):
         choose_kinds(["projected"], modality="protein", groups=tower)
     with pytest.raises(UserError, match="no text parameters, only protein"):

@@ -126,7 +126,7 @@ def test_a_sequence_is_explained_as_svg(checkpoint, tmp_path, capsys):
         (["--sequence", "MKT"], "no property to explain"),
         (
             ["--sequence", "MKT", "--function", "abc", "--accession", "P1"],
-            "leave it out with --sequence",
+            "omit it with --sequence",
         ),
         (["--sequence", "MKT", "--function", "FUNCTION: "], "--function is empty"),
         (["--entry", "FILE"], "several entries"),
@@ -135,7 +135,7 @@ def test_a_sequence_is_explained_as_svg(checkpoint, tmp_path, capsys):
         (["--sequence", "MKT", "--function", "a", "--others", "-1"], "--others=-1 must be 0 or"),
         (
             ["--sequence", "MKT", "--function", "a", "--other_texts", "absent"],
-            "absent holds no texts to compare with; give an index",
+            "cannot read texts from absent",
         ),
     ],
 )
@@ -185,7 +185,7 @@ def test_weights_stand_beside_those_for_texts_of_a_dataset(
     assert (tmp_path / "p.tsv").read_text().splitlines()[:2] == [f"# {origin}", f"# {NOTHING}"]
     assert "function: " in told.out
     assert " of 42 residues lie above the band of 30 other texts" in told.out
-    assert figure.count("<!-- less 30 others -->") == 1
+    assert figure.count("<!-- minus 30 others -->") == 1
 
 
 def test_other_texts_come_from_an_index_or_from_labels(checkpoint, search_folder, tmp_path, capsys):
@@ -202,7 +202,7 @@ def test_other_texts_come_from_an_index_or_from_labels(checkpoint, search_folder
     table, _ = explained(checkpoint, tmp_path, *more)
     told = capsys.readouterr().err
     assert "Other texts: 21 for function, from" in told
-    assert f"The weights for location stand alone: {labels} has 1 other texts of it" in told
+    assert f"The weights for location are not compared: {labels} has only 1 other texts" in told
     assert list(table[0])[2:-1] == [
         *("function", "location"),
         *(f"function_{part}" for part in ("difference", "low", "high")),

@@ -86,7 +86,7 @@ def test_a_contrast_is_drawn_below_its_weights_with_its_band(tmp_path):
     weights, lane, other = figure.axes
     assert [axis.get_ylabel() for axis in (weights, lane, other)] == [
         "function",
-        "less 25 others",
+        "minus 25 others",
         "location",
     ]
     (line,) = lane.lines

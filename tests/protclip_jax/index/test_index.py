@@ -149,7 +149,7 @@ def test_options_that_cannot_change_an_embedding_file_are_refused(tmp_path, caps
     ]
     assert index.main(asked) == 2
     assert (
-        "e.h5 holds embeddings already, which --overlap and --dtype cannot change"
+        "e.h5 already contains embeddings, which --overlap and --dtype cannot change"
         in searching.told(capsys)
     )
 
@@ -391,11 +391,11 @@ def test_an_approximate_index_of_another_width_is_refused(approximate, tmp_path)
     ("options", "sentence"),
     [
         ({"input": "absent.fasta"}, "cannot be read"),
-        ({"input": "x.xyz"}, "no known format"),
-        ({"input": "x.fasta", "splits": ["test"]}, "--splits belongs to a ProtAnno folder"),
+        ({"input": "x.xyz"}, "pass --format"),
+        ({"input": "x.fasta", "splits": ["test"]}, "--splits applies only to a ProtAnno folder"),
         ({"input": "x.fasta", "columns": ["a"]}, "--columns only applies to --labels"),
         ({"input": "x.fasta", "column": "a"}, "apply to tables"),
-        ({"input": "x.h5.gz"}, "no known format"),
+        ({"input": "x.h5.gz"}, "pass --format"),
         ({"labels": "x.tsv", "splits": ["test"]}, "--splits only applies to --input"),
         (
             {"labels": "x.tsv", "column": "a", "format": "tsv"},

@@ -65,7 +65,7 @@ def test_only_proteins_of_as_many_dimensions_are_added(indexed, cut, tmp_path, c
     new = searching.write_fasta(tmp_path / "new.fasta", tiny.records(3, seed=78))
     add = {"input": new, "append": True}
     assert searching.make_index(indexed.checkpoint, cut, **add) == 2
-    assert "give --dimensions 6" in searching.told(capsys)
+    assert "pass --dimensions 6" in searching.told(capsys)
     assert searching.make_index(indexed.checkpoint, cut, **add, dimensions=KEPT) == 0
     assert "trained without loss.matryoshka" in capsys.readouterr().err
     assert (len(open_index(cut)), open_index(cut).vectors.width) == (43, KEPT)

@@ -6,7 +6,7 @@ import pytest
 from data_pipelines.common.errors import UserError
 from protclip_jax import ProtCLIP
 from protclip_jax.distributed import sharding
-from protclip_jax.inference.segment_contrast import contrast, described, segment_weights
+from protclip_jax.inference.segment_contrast import contrast, describe_contrast, segment_weights
 from tests.support import numpy_reference as ref
 from tests.support import tiny
 from tests.support.tiny import CONFIG
@@ -76,9 +76,9 @@ def test_what_only_the_own_text_points_at_stands_out():
     found = contrast(weights[0], weights[1:])
     assert set(np.flatnonzero(found.difference > found.high + 1)) == {50, 51, 52}
     assert np.argmax(weights[0]) < 10, "every text has most weight there"
-    sentence = described("function", "ACDEF" * 20, found)
-    assert " of 100 residues lie above the band of 40 other texts, most " in sentence
-    named = sentence.partition("most ")[2].split(", ")
+    sentence = describe_contrast("function", "ACDEF" * 20, found)
+    assert " of 100 residues lie above the band of 40 other texts; farthest above: " in sentence
+    named = sentence.partition("above: ")[2].split(", ")
     assert set(named[:3]) == {"A51", "C52", "D53"}
 
 
@@ -121,9 +121,9 @@ def test_a_model_contrasts_the_weights_that_it_gives_one_by_one(model, mask_pref
 
 def test_too_few_others_and_what_is_no_property_are_refused(model):
     asked = {"function": "FUNCTION: bad."}
-    with pytest.raises(UserError, match="a band takes 20 other texts of the property, and there"):
+    with pytest.raises(UserError, match="needs 20 other texts of the property"):
         model.segment_contrasts("MKTAYIAK", asked, {"function": OTHERS[:19]})
-    with pytest.raises(UserError, match="there are 0"):
+    with pytest.raises(UserError, match="there are only 0"):
         model.segment_contrasts("MKTAYIAK", asked, {})
     with pytest.raises(UserError, match="'activity' must be one of"):
         model.segment_contrasts("MKTAYIAK", {"activity": "x"}, {})

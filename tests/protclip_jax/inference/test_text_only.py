@@ -47,9 +47,9 @@ def test_a_text_is_the_mean_of_its_tokens_whatever_else_is_asked(checkpoint):
 
 def test_what_needs_more_than_the_text_tower_is_one_sentence(checkpoint):
     model = ProtCLIP.load(checkpoint)
-    with pytest.raises(UserError, match="holds no text_projection parameters, only text"):
+    with pytest.raises(UserError, match="has no text_projection parameters, only text"):
         model.encode_texts(TEXTS)
-    with pytest.raises(UserError, match="holds no protein parameters"):
+    with pytest.raises(UserError, match="has no protein parameters"):
         model.mean_embeddings(["MKV"])
     with pytest.raises(UserError, match="text 0 is empty"):
         model.mean_text_embeddings([" "])

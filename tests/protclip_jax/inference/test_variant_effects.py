@@ -14,7 +14,13 @@ from data_pipelines.tokenizers import protein_tokenizer
 from protclip_jax import ProtCLIP
 from protclip_jax.distributed import sharding
 from protclip_jax.inference import variant_effects
-from protclip_jax.inference.variant_effects import JOINTLY, METHODS, SINGLY, WILD_TYPE, parsed
+from protclip_jax.inference.variant_effects import (
+    JOINTLY,
+    METHODS,
+    SINGLY,
+    WILD_TYPE,
+    parse_variants,
+)
 from protclip_jax.inference.windows import Windows
 from protclip_jax.models.protclip import ProtCLIPModel
 from tests.support import numpy_reference as ref
@@ -67,7 +73,7 @@ def expected(of_masked, sequence, changes, method):
 @pytest.mark.parametrize("method", METHODS)
 def test_scores_are_the_float64_formulas(model, method):
     scores = model.variant_effects(SEQUENCE, MUTATIONS, method=method)
-    variants = parsed(MUTATIONS, SEQUENCE, first_position=1)
+    variants = parse_variants(MUTATIONS, SEQUENCE, first_position=1)
     reference = [expected(log_probabilities, SEQUENCE, own, method) for own in variants]
     assert scores.dtype == np.float32
     np.testing.assert_allclose(scores, reference, atol=2e-5)
@@ -139,7 +145,7 @@ def masked_lm():
 
 def test_scores_are_those_of_esm_for_masked_lm():
     ours, of_masked = masked_lm()
-    variants = parsed(MUTATIONS, SEQUENCE, first_position=1)
+    variants = parse_variants(MUTATIONS, SEQUENCE, first_position=1)
     for method in METHODS:
         reference = [expected(of_masked, SEQUENCE, own, method) for own in variants]
         scores = ours.variant_effects(SEQUENCE, MUTATIONS, method=method)
@@ -183,7 +189,7 @@ def test_a_masked_position_is_read_in_the_window_around_it(model):
     (near,) = model.variant_effects(SEQUENCE, ["S17A:H18C"], windows=windows)
     halves = []
     for mutation, start in (("S17A", 10), ("H18C", 11)):
-        (change,) = parsed([mutation], SEQUENCE, first_position=1)[0]
+        (change,) = parse_variants([mutation], SEQUENCE, first_position=1)[0]
         row = log_probabilities(SEQUENCE[start : start + 12], (16 - start, 17 - start))
         columns = [
             protein_tokenizer.VOCABULARY.index(x) for x in (change.residue, change.wild_type)
@@ -239,7 +245,7 @@ def test_few_programs_are_compiled(model):
 
 
 def test_changes_of_the_texts_cosine(model, monkeypatch):
-    variants = parsed(MUTATIONS, SEQUENCE, first_position=1)
+    variants = parse_variants(MUTATIONS, SEQUENCE, first_position=1)
     text = "FUNCTION: abc."
     changes = model.text_changes(SEQUENCE, variants, text)
     proteins = [SEQUENCE, *(substituted(SEQUENCE, own) for own in variants)]
@@ -277,9 +283,9 @@ def test_what_cannot_be_scored_is_one_sentence(model, options, told):
 def test_a_checkpoint_without_the_head_says_so():
     params = {name: x for name, x in tiny.params().items() if name != "mlm_head"}
     bare = ProtCLIP(tiny.model(), params, tiny.text_tokenizer(), config=CONFIG, mesh=MESH)
-    with pytest.raises(UserError, match="holds no mlm_head parameters"):
+    with pytest.raises(UserError, match="has no mlm_head parameters"):
         bare.variant_effects(SEQUENCE, ["K2A"])
-    with pytest.raises(UserError, match="holds no mlm_head parameters"):
+    with pytest.raises(UserError, match="has no mlm_head parameters"):
         bare.substitution_scores(SEQUENCE)
 
 

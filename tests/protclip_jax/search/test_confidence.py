@@ -126,10 +126,10 @@ def test_decoys_that_cannot_be_used_are_one_sentence(folder, tmp_path, capsys):
     few = searching.write_fasta(tmp_path / "few.fasta", tiny.records(3, seed=7))
     refused = {"input": folder / "x.fasta", "decoys": few}
     assert searching.make_index(folder / "c", tmp_path / "i", **refused) == 2
-    assert "has 3 distinct proteins; give at least 200" in searching.told(capsys)
+    assert "has only 3 distinct proteins; pass at least 200" in searching.told(capsys)
     refused = {"labels": folder / "l.tsv", "decoys": few}
     assert searching.make_index(folder / "c", tmp_path / "i", **refused) == 2
-    assert "--decoys belongs to proteins, not to --labels" in searching.told(capsys)
+    assert "--decoys applies to proteins, not to --labels" in searching.told(capsys)
     assert not (tmp_path / "i").exists()
 
 
