@@ -57,7 +57,7 @@ class Bench:
         seed: int,
     ):
         with_texts = dataset if worded is None else only(dataset, worded, split=split)
-        self.pool = fixed_pool(with_texts.splits, split=split, size=pool, text_key=dataset.text_key)
+        self.pool = fixed_pool(with_texts, split=split, size=pool)
         # Many proteins have only a location, and so share their text. Questions are asked about all
         # of them.
         self.single = SingleProperty(

@@ -140,7 +140,7 @@ def measure_losses(run: Run, models: Models, dataset: ProtAnno) -> None:
         run.keep(LOSSES, model, {"mlm": _constant(losses["mlm"])})
     for model in run.missing(LOSSES, ["residue frequencies"]):
         sequences = (record.sequence for record in records(training(dataset)))
-        pool = fixed_pool(dataset.splits, split=VALIDATION, size=LOSS_POOL)
+        pool = fixed_pool(dataset, split=VALIDATION, size=LOSS_POOL)
         held_out = (record.sequence for record in pool.records)
         found = cross_entropies(sequences, held_out)
         run.keep(LOSSES, model, {name: _constant(value) for name, value in found.items()})

@@ -104,7 +104,7 @@ def _held_out(dataset: ProtAnno, split: str, pool: int) -> list[Record]:
       TooFewQuestions: the split is missing or has fewer than two distinct texts.
     """
     try:
-        return fixed_pool(dataset.splits, split=split, size=pool, text_key=dataset.text_key).records
+        return fixed_pool(dataset, split=split, size=pool).records
     except UserError as error:
         raise TooFewQuestions(str(error)) from error
 

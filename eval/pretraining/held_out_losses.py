@@ -47,7 +47,7 @@ class HeldOutLosses(Evaluation):
     def __init__(
         self, dataset: ProtAnno, *, split: str, pool: int = 256, max_existence: int | None = None
     ):
-        chosen = fixed_pool(dataset.splits, split=split, size=pool, max_existence=max_existence)
+        chosen = fixed_pool(dataset, split=split, size=pool, max_existence=max_existence)
         self._split, self._records = split, chosen.records
 
     def metrics(self, model: Model) -> dict[str, float]:

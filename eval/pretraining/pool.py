@@ -1,6 +1,6 @@
 """The fixed pool of records of an evaluation, and the seeds of its random choices."""
 
-from collections.abc import Callable, Hashable
+from collections.abc import Hashable
 from typing import NamedTuple
 
 import numpy as np
@@ -8,7 +8,7 @@ import numpy as np
 from data_pipelines.common.errors import UserError
 from data_pipelines.common.hashing import hash64
 from data_pipelines.common.progress import progress
-from data_pipelines.protanno.dataset import Splits
+from data_pipelines.protanno.dataset import ProtAnno
 from data_pipelines.protanno.record import Record, biotext
 
 
@@ -26,29 +26,23 @@ class Pool(NamedTuple):
 
 
 def fixed_pool(
-    splits: Splits,
-    *,
-    split: str,
-    size: int,
-    max_existence: int | None = None,
-    text_key: Callable[[str], Hashable] = str,
+    dataset: ProtAnno, *, split: str, size: int, max_existence: int | None = None
 ) -> Pool:
     """Picks the first `size` records with distinct biotexts, by their accessions' hashes.
 
     Records without text are skipped. The choice does not depend on the order of records in the
-    dataset; if fewer biotexts are distinct, all are used.
+    dataset; biotexts with the same `text_key` count as equal; if fewer are distinct, all are used.
 
     Args:
       max_existence: only records whose existence is known and at most this are used: the lower, the
       more certain the protein.
-      text_key: of the `ProtAnno`; biotexts with the same key count as equal.
 
     Raises:
       UserError: no records in the split, or fewer than two distinct biotexts.
     """
     if size < 2:
         raise UserError(f"pool={size} is too small for a ranking; use at least 2.")
-    source = splits[split]
+    source = dataset.splits[split]
     quick = source.without_features()
     indices = progress(range(len(source)), description=f"reading {split}", unit="records")
     order = sorted((hash64(quick[index].accession), index) for index in indices)
@@ -58,7 +52,7 @@ def fixed_pool(
         if max_existence is not None and not 1 <= record.existence <= max_existence:
             continue
         if text := biotext(record):
-            chosen.setdefault(text_key(text), record)
+            chosen.setdefault(dataset.text_key(text), record)
         if len(chosen) == size:
             break
     if len(chosen) < 2:

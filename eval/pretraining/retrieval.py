@@ -114,13 +114,7 @@ class Retrieval(Evaluation):
     def __init__(
         self, dataset: ProtAnno, *, split: str, pool: int = 256, max_existence: int | None = None
     ):
-        self._pool = fixed_pool(
-            dataset.splits,
-            split=split,
-            size=pool,
-            max_existence=max_existence,
-            text_key=dataset.text_key,
-        )
+        self._pool = fixed_pool(dataset, split=split, size=pool, max_existence=max_existence)
         self._dataset, self._splits = dataset, dataset.splits
         # A pool's biotexts are distinct, so each text gets its own label.
         self._labels = np.arange(len(self._pool.texts))

@@ -97,13 +97,7 @@ class SegmentRecovery(Evaluation):
     def __init__(
         self, dataset: ProtAnno, *, split: str, pool: int = 256, max_existence: int | None = None
     ):
-        chosen = fixed_pool(
-            dataset.splits,
-            split=split,
-            size=pool,
-            max_existence=max_existence,
-            text_key=dataset.text_key,
-        )
+        chosen = fixed_pool(dataset, split=split, size=pool, max_existence=max_existence)
         pairs = [
             (index, other)
             for index, other in enumerate(partners(chosen.records))

@@ -113,13 +113,7 @@ class SegmentSwap(Evaluation):
     def __init__(
         self, dataset: ProtAnno, *, split: str, pool: int = 1024, max_existence: int | None = None
     ):
-        chosen = fixed_pool(
-            dataset.splits,
-            split=split,
-            size=pool,
-            max_existence=max_existence,
-            text_key=dataset.text_key,
-        )
+        chosen = fixed_pool(dataset, split=split, size=pool, max_existence=max_existence)
         self._split, self._pool = split, len(chosen.records)
         self.swaps = [swap for record in chosen.records for swap in find_swaps(record)]
 

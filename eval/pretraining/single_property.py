@@ -109,13 +109,7 @@ class SingleProperty(Evaluation):
     def __init__(
         self, dataset: ProtAnno, *, split: str, pool: int = 1024, max_existence: int | None = None
     ):
-        chosen = fixed_pool(
-            dataset.splits,
-            split=split,
-            size=pool,
-            max_existence=max_existence,
-            text_key=dataset.text_key,
-        )
+        chosen = fixed_pool(dataset, split=split, size=pool, max_existence=max_existence)
         self._split, self._sequences = split, [record.sequence for record in chosen.records]
         self._dataset, self._records = dataset, chosen.records
         self.accessions = [record.accession for record in chosen.records]

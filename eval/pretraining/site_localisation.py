@@ -161,13 +161,7 @@ class SiteLocalisation(Evaluation):
     def __init__(
         self, dataset: ProtAnno, *, split: str, pool: int = 256, max_existence: int | None = None
     ):
-        chosen = fixed_pool(
-            dataset.splits,
-            split=split,
-            size=pool,
-            max_existence=max_existence,
-            text_key=dataset.text_key,
-        )
+        chosen = fixed_pool(dataset, split=split, size=pool, max_existence=max_existence)
         self._split, self._pool = split, len(chosen.records)
         self._cases = find_cases(chosen.records, dataset.text_key)
 

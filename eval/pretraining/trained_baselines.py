@@ -94,12 +94,7 @@ class TrainedBaselines:
         """
         try:
             sampler = training_sampler(_with_text(self.config), self.dataset)
-            pool = fixed_pool(
-                self.dataset.splits,
-                split=VALIDATION,
-                size=VALIDATION_POOL,
-                text_key=self.dataset.text_key,
-            )
+            pool = fixed_pool(self.dataset, split=VALIDATION, size=VALIDATION_POOL)
         except UserError:
             return None
         records, draws = drawn_records(self.dataset, sampler)
@@ -119,12 +114,7 @@ class TrainedBaselines:
     def validation(self) -> list[Record]:
         """The validation records that transfer is tuned on; none without that split."""
         try:
-            return fixed_pool(
-                self.dataset.splits,
-                split=VALIDATION,
-                size=VALIDATION_POOL,
-                text_key=self.dataset.text_key,
-            ).records
+            return fixed_pool(self.dataset, split=VALIDATION, size=VALIDATION_POOL).records
         except UserError:
             return []
 

@@ -48,7 +48,7 @@ def test_text_to_protein_recall_through_the_index_is_that_of_the_evaluation(
     search_folder, sample_dataset, tmp_path
 ):
     dataset = open_dataset(sample_dataset / "protanno")
-    pool = fixed_pool(dataset.splits, split="test", size=256)
+    pool = fixed_pool(dataset, split="test", size=256)
     fasta = searching.write_fasta(tmp_path / "pool.fasta", pool.records)
     assert searching.make_index(search_folder.checkpoint, tmp_path / "i", input=fasta) == 0
     engine = SearchEngine.load(search_folder.checkpoint, index=tmp_path / "i")
@@ -61,7 +61,7 @@ def test_the_demo_through_an_exact_index_and_an_approximate_one(demo, tmp_path):
     """R@10 of the demo's report from an exact index of the pool; all records approximately
     within the stated recall."""
     dataset = open_dataset(demo / "sample/protanno")
-    pool = fixed_pool(dataset.splits, split="test", size=256)
+    pool = fixed_pool(dataset, split="test", size=256)
     fasta = searching.write_fasta(tmp_path / "pool.fasta", pool.records)
     assert searching.make_index(demo / "demo", tmp_path / "pool", input=fasta) == 0
     engine = SearchEngine.load(demo / "demo", index=tmp_path / "pool")
@@ -102,7 +102,7 @@ def test_the_servers_tracks_measure_as_the_demos_report(demo, tmp_path):
     """AUROC of the weights that the API gives for the pool's proteins against their planted
     residues."""
     dataset = open_dataset(demo / "sample/protanno")
-    pool = fixed_pool(dataset.splits, split="test", size=256)
+    pool = fixed_pool(dataset, split="test", size=256)
     options = {"input": demo / "sample/protanno", "splits": ["test"]}
     assert searching.make_index(demo / "demo", tmp_path / "i", **options) == 0
     measured = {name: [] for name in LOCALISED}
