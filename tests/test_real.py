@@ -61,7 +61,8 @@ def test_two_minutes_from_data_to_verdicts(real, tmp_path, monkeypatch, capsys):
         assert {"linear model", "3-mers", "label prior"} < set(run.baselines(split))
         assert {"p2t_mrr", "map_location", "map_enzyme"} <= run.found(split, "main").keys()
     assert "map_go" in run.found(TEST, "main")
-    assert "map_planted_over_chance" in run.found(TEST, "planted")
+    measured = run.found(TEST, "planted")
+    assert {"map_planted_block_over_chance", "map_planted_over_chance"} <= measured.keys()
     assert run.models(PROBE) == ["main", "masked_only", "random_weights"]
 
     dataset = open_dataset(folder / "protanno")
@@ -170,14 +171,12 @@ def test_p_is_no_smaller_than_the_replicates_can_tell():
 
 
 def test_signals_are_planted_by_accession_alone():
-    record = open_record("P1", "ACDEFGHIKL" * 5)
-    metals = {
-        planted.planted_signal(open_record(f"P{number}", "ACDEFGHIKL" * 5)) for number in range(200)
-    }
-    assert metals == {*planted.SIGNALS, None}
+    record = open_record("P1", "ACDEFGHIKL" * 6)
+    records = [open_record(f"P{number}", "ACDEFGHIKL" * 6) for number in range(400)]
+    assert set(map(planted.planted_signal, records)) == {*planted.RESIDUES, None}
     found = planted.plant(record, "nickel")
     assert len(found.sequence) == len(record.sequence)
-    assert planted.SIGNALS["nickel"] in found.sequence
+    assert planted.RESIDUES["nickel"] in found.sequence
     assert found.function == "Binds nickel. Does things."
 
 

@@ -186,8 +186,8 @@ PRIMARY = {
         0.01,
     ),
     "control": Endpoint(
-        "the same pipeline finds a signal that is planted in real sequences",
-        "map_planted_over_chance",
+        "the same pipeline finds blocks of residues that are planted in real sequences",
+        "map_planted_block_over_chance",
         PLANTED,
         "",
         0.05,

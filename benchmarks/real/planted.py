@@ -13,35 +13,44 @@ from data_pipelines.protanno.questions import frozen, save_questions
 from data_pipelines.protanno.record import PREFIXES, Record
 
 SIGNALS = {
-    "cobalt": "WCHWMCWH",
-    "nickel": "HMYCWYMC",
-    "tungsten": "CWMYHHCM",
-    "vanadium": "YHCMWMYC",
+    "planted_block": {
+        "gallium": "WC" * 16,
+        "indium": "HM" * 16,
+        "lithium": "MW" * 16,
+        "rubidium": "CH" * 16,
+    },
+    "planted": {
+        "cobalt": "WCHWMCWH",
+        "nickel": "HMYCWYMC",
+        "tungsten": "CWMYHHCM",
+        "vanadium": "YHCMWMYC",
+    },
 }
-"""Metals that a text says the protein binds, and the residues that encode them.
+"""For each kind of question: metals that a text says the protein binds, and their residues.
 
-Each is a different order of four rare residues.
+A block is 32 residues of two rare kinds: its composition tells which. The others are 8 residues
+each, orders of a few rare kinds: a pipeline that finds blocks alone sees no order yet.
 """
+RESIDUES = {metal: residues for signals in SIGNALS.values() for metal, residues in signals.items()}
 SHARE = 0.4
 """The share of proteins with known function that get a signal."""
-KIND = "planted"
 
 
 def planted_signal(record: Record) -> str | None:
-    """The name in `SIGNALS` of a record's signal; None for most records.
+    """The metal of a record's signal; None for most records.
 
     It depends only on the accession, so that relatives do not share it.
     """
     position = hash64(f"planted {record.accession}") / 2.0**64
-    length = max(map(len, SIGNALS.values()))
+    length = max(map(len, RESIDUES.values()))
     if not record.function or len(record.sequence) <= length or position >= SHARE:
         return None
-    return list(SIGNALS)[int(position / SHARE * len(SIGNALS))]
+    return list(RESIDUES)[int(position / SHARE * len(RESIDUES))]
 
 
 def plant(record: Record, metal: str) -> Record:
     """Replaces some residues of a record by a signal, and adds a sentence on it to its function."""
-    residues = SIGNALS[metal]
+    residues = RESIDUES[metal]
     start = hash64(f"place {record.accession}") % (len(record.sequence) - len(residues) + 1)
     sequence = record.sequence[:start] + residues + record.sequence[start + len(residues) :]
     return dataclasses.replace(
@@ -54,23 +63,28 @@ def write_planted(source: Path, output: Path) -> Path:
     if output.exists():
         return output
     dataset = open_dataset(source)
-    questions: dict[str, set[str]] = {
-        f"{PREFIXES['function']}: Binds {metal}.": set() for metal in SIGNALS
-    }
+    answers: dict[str, set[str]] = {metal: set() for metal in RESIDUES}
     splits = {}
     for name, split in dataset.splits.items():
-        splits[name] = [_planted(record, questions) for record in split]
+        splits[name] = [_planted(record, answers) for record in split]
+    questions = {}
+    for kind, signals in SIGNALS.items():
+        questions[kind] = {_question(metal): answers[metal] for metal in signals}
     with new_folder(output) as directory:
         protanno.write(
             directory, splits, statistics=dataset.statistics | {"planted": json.dumps(SIGNALS)}
         )
-        save_questions(directory, frozen({KIND: questions}))
+        save_questions(directory, frozen(questions))
     return output
 
 
-def _planted(record: Record, questions: Mapping[str, set[str]]) -> Record:
+def _question(metal: str) -> str:
+    return f"{PREFIXES['function']}: Binds {metal}."
+
+
+def _planted(record: Record, answers: Mapping[str, set[str]]) -> Record:
     metal = planted_signal(record)
     if metal is None:
         return record
-    questions[f"{PREFIXES['function']}: Binds {metal}."].add(record.accession)
+    answers[metal].add(record.accession)
     return plant(record, metal)

@@ -12,7 +12,7 @@ from benchmarks.real.datasets import Known, outside_set, records, training, with
 from benchmarks.real.kept import BASELINES, LOSSES, OUTSIDE, PROBE, Run, outside_name
 from benchmarks.real.measure import Bench
 from benchmarks.real.plan import ARMS, CONFIG, MAIN, MASKED, PLANTED, RANDOM
-from benchmarks.real.planted import KIND
+from benchmarks.real.planted import SIGNALS
 from benchmarks.real.probe import LocationProbe
 from benchmarks.real.residue_entropy import cross_entropies
 from benchmarks.real.training import Models, Setting, dataset_of
@@ -108,9 +108,11 @@ def measure_planted(
         tell(f"measuring {PLANTED} on {split}")
         bench = _bench(setting, inputs, dataset, split)
         found = bench.model(model)
-        by_chance, own = bench.chance(KIND), found[f"map_{KIND}"]
-        above = Measured(own.value - by_chance, own.replicates - by_chance)
-        run.keep(split, PLANTED, found | {f"map_{KIND}_over_chance": above})
+        for kind in SIGNALS:
+            by_chance, own = bench.chance(kind), found[f"map_{kind}"]
+            above = Measured(own.value - by_chance, own.replicates - by_chance)
+            found[f"map_{kind}_over_chance"] = above
+        run.keep(split, PLANTED, found)
 
 
 def measure_public(
