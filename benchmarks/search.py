@@ -77,7 +77,7 @@ def build(folder: Path, count: int, width: int) -> None:
     start, cpu = time.perf_counter(), time.process_time()
     facts = {"modality": "protein", "checkpoint": "0" * 64, "step": None, "encoding": {}}
     (folder / "index").mkdir()
-    options = {"kind": "approximate", "target": TARGET, "encode_texts": None, "tell": log}
+    options = {"kind": "approximate", "target": TARGET, "encode_texts": None, "log": log}
     add(
         folder / "index",
         Addition(count, width, blocks(count, width)),

@@ -14,9 +14,9 @@ from protclip_jax.retrieval.answer import (
     Answer,
     Hit,
     alignment_cells,
+    confidence_cells,
     is_confident,
     is_sure,
-    sureness_cells,
 )
 from protclip_jax.retrieval.engine import PROTEINS, SearchEngine
 from protclip_jax.retrieval.query import Query
@@ -109,4 +109,4 @@ def _cells(hit: Hit, engine: SearchEngine) -> tuple[str, ...]:
     existence = engine.proteins.items["existence"][hit.row].as_py() if is_protein else ""
     about = (hit.id, hit.name, hit.gene, hit.organism, existence, "; ".join(hit.evidence or ()))
     named = ("" if cell is None else str(cell) for cell in (hit.by, hit.rank, *about))
-    return (*named, f"{hit.cosine:.6f}", *sureness_cells(hit), *alignment_cells(hit))
+    return (*named, f"{hit.cosine:.6f}", *confidence_cells(hit), *alignment_cells(hit))

@@ -253,7 +253,7 @@ def write(
             encode_texts=functools.partial(model.encode_texts, dimensions=addition.width)
             if can_read
             else None,
-            tell=tell,
+            log=tell,
         )
     approximate = manifest["approximate"]
     found = (

@@ -96,7 +96,8 @@ def as_dicts(hits: Iterable[Hit]) -> list[dict]:
 
 def _as_dict(hit: Hit) -> dict:
     names = [field.name for field in dataclasses.fields(hit) if field.name != "confidences"]
-    known = {name: value for name in names if (value := getattr(hit, name)) is not None}
+    values = {name: getattr(hit, name) for name in names}
+    known = {name: value for name, value in values.items() if value is not None}
     if hit.alignment:
         known["alignment"] = hit.alignment._asdict()
     if hit.confidences:
@@ -105,7 +106,7 @@ def _as_dict(hit: Hit) -> dict:
     return known
 
 
-def sureness_cells(hit: Hit) -> tuple[str, ...]:
+def confidence_cells(hit: Hit) -> tuple[str, ...]:
     """Table cells: confidence, its lower bound, base rate, trait and q-value; '' if unknown."""
     known = hit.confidence
     shares = (
@@ -165,22 +166,20 @@ def verdict(answer: Answer, least: float) -> str:
     best, sure = answer.hits[0], is_confident(answer, least)
     if sure is None and best.alignment:
         return (
-            f"The best hit is of the sequence search, with {best.alignment.identity:.0%} identity "
-            f"to {best.alignment.target} and E = {best.alignment.evalue:.2g}: how often such hits "
-            "agree was not measured."
+            f"The best hit comes from the sequence search: {best.alignment.identity:.0%} identity "
+            f"to {best.alignment.target}, E = {best.alignment.evalue:.2g}. How often such hits "
+            "agree with their query was not measured."
         )
     if sure is None and best.q_value is not None:
         return (
-            f"The best hit has q = {best.q_value:.2g}: about that share of such a list would "
-            "be shuffled proteins. "
-            "Whether it agrees with the question is not known."
+            f"The best hit has q = {best.q_value:.2g}: in a list of such hits, about that share "
+            "would be shuffled proteins. Whether the hit agrees with the query is unknown."
         )
     if sure is None:
         return not_known(answer)
-    trait, share, low, base, questions = best.confidence
+    trait, share, low, base, queries = best.confidence
     known = (
-        f"of hits like the best, {share:.0%} agreed in {WORDS[trait]} (at least {low:.0%}, "
-        f"of {questions:,} questions; "
-        f"{_percent(base)} of random items do)."
+        f"of hits like the best, {share:.0%} agreed with their query in {WORDS[trait]} "
+        f"(at least {low:.0%}; {queries:,} queries; {_percent(base)} of random items agree)."
     )
     return known[0].upper() + known[1:] if sure else f"No confident answer: {known}"

@@ -3,6 +3,7 @@
 `eval --calibrate` measures the tables.
 """
 
+import itertools
 import json
 import math
 import re
@@ -127,19 +128,16 @@ class Calibration(NamedTuple):
         """
         if value.get("format_version") != FORMAT_VERSION:
             raise UserError(
-                f"{where} has calibration format {value.get('format_version')!r}, not "
+                f"{where} has calibration format {value.get('format_version')!r}; expected "
                 f"{FORMAT_VERSION}; {fix}."
             )
         try:
-            tables = tuple(
-                Table(**{name: _frozen(part) for name, part in table.items()})
-                for table in value["tables"]
-            )
-            sound = isinstance(value["checkpoint"], str) and all(map(_is_sound, tables))
+            tables = tuple(map(_table, value["tables"]))
+            is_valid = isinstance(value["checkpoint"], str) and all(map(_is_valid, tables))
         except (KeyError, TypeError, AttributeError):
-            sound = False
-        if not sound:
-            raise UserError(f"{where} is damaged: its calibration is no list of tables; {fix}.")
+            is_valid = False
+        if not is_valid:
+            raise UserError(f"{where} is damaged: its calibration tables are invalid; {fix}.")
         return cls(value["checkpoint"], tables)
 
 
@@ -186,21 +184,25 @@ def traits_of_label(id: str, text: str) -> tuple[str, ...]:
 
     Names have no trait, because calibration uses no labels made from them.
     """
-    named = trait_of_id(id)
+    of_id = trait_of_id(id)
     known = [
         name
         for name, prefix in PREFIXES.items()
         if text.startswith(f"{prefix}:") and name != "name"
     ]
-    said = _OF_PREFIX[known[0]] if known else ()
-    return ((named,) if named else ()) + said
+    of_prefix = _OF_PREFIX[known[0]] if known else ()
+    return ((of_id,) if of_id else ()) + of_prefix
+
+
+def _table(entry: Mapping) -> Table:
+    return Table(**{name: _frozen(part) for name, part in entry.items()})
 
 
 def _frozen(part: object) -> object:
     return tuple(part) if isinstance(part, list) else part
 
 
-def _is_sound(table: Table) -> bool:
+def _is_valid(table: Table) -> bool:
     shares = [table.shares, table.lows]
     numbers = [
         *table.weights,
@@ -213,13 +215,14 @@ def _is_sound(table: Table) -> bool:
     if not all(is_number(number) and math.isfinite(number) for number in numbers):
         return False
     bins = len(table.edges) + 1
+    is_complete = all(len(column) == bins for column in [*shares, table.questions])
     return (
         table.question in QUESTIONS
         and table.trait in TRAITS
         and len(table.weights) == 2
-        and all(len(column) == bins for column in [*shares, table.questions])
+        and is_complete
         and list(table.edges) == sorted(table.edges)
-        and all(0 <= share <= 1 for column in shares for share in column)
+        and all(0 <= share <= 1 for share in itertools.chain(*shares))
     )
 
 

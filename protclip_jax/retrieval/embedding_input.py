@@ -22,6 +22,7 @@ from protclip_jax.retrieval.nearest import unit_rows
 ROWS_AT_ONCE, _NUMBERS_AT_ONCE = 1 << 12, 1 << 23
 SUFFIXES = (".h5", ".hdf5", ".parquet")
 _FACTS = ("checkpoint", "kind", "modality", "dtype", "long_proteins", "max_residues", "overlap")
+_FIX = "recreate it with `python -m protclip_jax.embed`"
 
 
 class EmbeddingInput(NamedTuple):
@@ -54,7 +55,7 @@ class EmbeddingInput(NamedTuple):
         with _report_damage(self.path):
             for ids, lengths, vectors in read(self.path):
                 if vectors.shape[1:] != (self.width,):
-                    raise ValueError(f"its embeddings are not all of width {self.width}")
+                    raise ValueError(f"its embeddings do not all have width {self.width}")
                 yield unit_rows(vectors), list(map(self._item, ids, lengths))
 
     def _item(self, id: str, length: int) -> dict:
@@ -75,32 +76,24 @@ def open_embeddings(path: Path) -> EmbeddingInput:
         facts, ids, width = read(path)
     if missing := [name for name in _FACTS if name not in facts]:
         raise UserError(
-            f"{path} does not say its {', '.join(missing)}; give a file of `python -m "
-            "protclip_jax.embed`."
+            f"{path} lacks the metadata {', '.join(missing)}; give a file that `python -m "
+            "protclip_jax.embed` wrote."
         )
     if wrong := [name for name in ("max_residues", "overlap") if not facts[name].isdecimal()]:
-        raise UserError(
-            f"{path} says no number as its {' and '.join(wrong)}; make it anew with `python "
-            "-m protclip_jax.embed`."
-        )
+        raise UserError(f"{path} has no number for {' and '.join(wrong)}; {_FIX}.")
     if facts["modality"] != "protein" or facts["kind"] != "projected":
         raise UserError(
-            f"{path} holds {facts['kind']} embeddings of {facts['modality']}s; only "
-            "projected ones of proteins serve: "
-            "make them with `python -m protclip_jax.embed --include projected`."
+            f"{path} contains {facts['kind']} embeddings of {facts['modality']}s, but an index "
+            "needs projected embeddings of proteins; create them with `python -m "
+            "protclip_jax.embed --include projected`."
         )
     if not ids:
-        raise UserError(f"{path} holds no embedding.")
+        raise UserError(f"{path} has no embeddings; {_FIX}.")
     if not all(isinstance(id, str) for id in ids):
-        raise UserError(
-            f"{path} holds an id that is no text; make it anew with `python -m protclip_jax.embed`."
-        )
+        raise UserError(f"{path} contains an id that is not text; {_FIX}.")
     if len(set(ids)) < len(ids):
         (twice, _), *_ = Counter(ids).most_common(1)
-        raise UserError(
-            f"{path} holds the id {twice} more than once; make it anew with `python -m "
-            "protclip_jax.embed`."
-        )
+        raise UserError(f"{path} contains the id {twice} more than once; {_FIX}.")
     return EmbeddingInput(path, facts, ids, width)
 
 
@@ -115,7 +108,7 @@ def _report_damage(path: Path) -> Iterator[None]:
     except UserError:
         raise
     except Exception as error:  # h5py and pyarrow fail in many ways on untrusted files
-        raise UserError(f"{path} is no sound embedding file ({error}); make it anew.") from error
+        raise UserError(f"{path} is not a valid embedding file ({error}); {_FIX}.") from error
 
 
 def _parquet_facts(path: Path) -> tuple[dict[str, str], list[str], int]:
@@ -155,15 +148,14 @@ def _parquet_blocks(path: Path) -> Iterator[tuple[list[str], list[int], np.ndarr
 
 def _h5_facts(path: Path) -> tuple[Mapping, list[str], int]:
     with h5py.File(path, "r") as file:
-        facts = {
-            name: text
-            for name in (*_FACTS, "dimensions")
-            if (text := h5_text(file.attrs, name)) is not None
-        }
+        texts = {name: h5_text(file.attrs, name) for name in (*_FACTS, "dimensions")}
+        facts = {name: text for name, text in texts.items() if text is not None}
         items = [(id, dataset.shape[0]) for id, dataset in h5_items(file)]
         widths = sorted({width for _, width in items})
         if len(widths) > 1:
-            raise ValueError(f"its embeddings are of widths {' and '.join(map(str, widths))}")
+            raise ValueError(
+                f"its embeddings have different widths: {' and '.join(map(str, widths))}"
+            )
         return facts, [id for id, _ in items], widths[0] if widths else 0
 
 

@@ -28,7 +28,7 @@ from protclip_jax.retrieval.calibration import FILE, Calibration, read_calibrati
 from protclip_jax.retrieval.hit_items import hit_fields, shown_columns
 from protclip_jax.retrieval.homology import Homology
 from protclip_jax.retrieval.index_folder import Index, open_index, refuse_other_model
-from protclip_jax.retrieval.judgement import judged
+from protclip_jax.retrieval.judgement import with_confidence
 from protclip_jax.retrieval.lookup import look_up
 from protclip_jax.retrieval.nearest import unit_rows
 from protclip_jax.retrieval.query import Query, protein_query
@@ -98,7 +98,7 @@ class SearchEngine:
             twice = next(name for name in names if names.count(name) > 1)
             raise UserError(f"two --labels have the same name '{twice}'; rename one of them.")
         if proteins is not None and PROTEINS in folders:
-            raise UserError(f"a library of labels cannot be called {PROTEINS}; rename it.")
+            raise UserError(f"a library of labels cannot be named {PROTEINS}; rename it.")
         libraries = {
             name: _opened(path, "label") for name, path in folders.items() if path.is_dir()
         }
@@ -147,7 +147,7 @@ class SearchEngine:
         for text in texts:
             if tokenizer.is_unknown(text):
                 raise UserError(
-                    f"the model's vocabulary has no word of {text[:100]!r}; ask in other words."
+                    f"the model's vocabulary has none of the words in {text[:100]!r}; rephrase it."
                 )
         return list(
             dict.fromkeys(itertools.chain.from_iterable(map(tokenizer.unknown_words, texts)))
@@ -159,20 +159,16 @@ class SearchEngine:
         The prompts of a text query are averaged and normalised, as in `ProtCLIP.zero_shot`.
         """
         vectors = np.zeros((len(queries), self.model.config["model"]["projection_dim"]), np.float32)
-        of_kind = {
-            kind: [i for i, query in enumerate(queries) if query.kind == kind]
-            for kind in ("protein", "text")
-        }
-        if chosen := of_kind["protein"]:
+        if chosen := [i for i, query in enumerate(queries) if query.kind == "protein"]:
             sequences = [queries[i].contents[0] for i in chosen]
             vectors[chosen] = self.model.encode_proteins(
                 sequences, windows=self.windows, batch_tokens=self.batch_tokens
             )
-        if chosen := of_kind["text"]:
+        if chosen := [i for i, query in enumerate(queries) if query.kind == "text"]:
             texts = [text for i in chosen for text in queries[i].contents]
             prompts = self.model.encode_texts(texts, batch_tokens=self.batch_tokens)
-            ends = np.cumsum([len(queries[i].contents) for i in chosen])
-            vectors[chosen] = [_averaged(some) for some in np.split(prompts, ends[:-1])]
+            counts = [len(queries[i].contents) for i in chosen]
+            vectors[chosen] = _means(prompts, counts)
         return vectors
 
     def find(
@@ -192,10 +188,8 @@ class SearchEngine:
         vectors = first_dimensions(vectors, index.vectors.width)
         found = index.search(vectors, top, among=among)
         means = cosines_with(vectors, index.background).mean(1)
-        shown, is_calibrated = (
-            shown_columns(index.items),
-            bool(self.calibration or index.calibration),
-        )
+        shown = shown_columns(index.items)
+        is_calibrated = bool(self.calibration or index.calibration)
         answers = []
         for scores, rows, mean in zip(found.scores, found.rows, means.tolist(), strict=True):
             # One row at a time: Arrow's `take` would first concatenate all parts of the index.
@@ -226,7 +220,9 @@ class SearchEngine:
         calibration = (self.calibration or index.calibration) if is_whole else None
         items = len(index) if among is None else len(among)
         answered = [
-            judged(answer, query, vector, index=index, items=items, calibration=calibration)
+            with_confidence(
+                answer, query, vector, index=index, items=items, calibration=calibration
+            )
             for answer, query, vector in zip(found, queries, kept, strict=True)
         ]
         if self.homology is None:
@@ -295,7 +291,7 @@ class SearchEngine:
             library = next(iter(self.libraries))
         if library not in self.libraries:
             raise UserError(
-                f"there is no library of labels {library or ''}; there are: "
+                f"unknown library of labels {library!r}; available: "
                 f"{', '.join(self.libraries) or 'none'}."
             )
         return self._ask(_checked(sequence), self.libraries[library], top)
@@ -306,8 +302,8 @@ class SearchEngine:
     def _protein_index(self) -> Index:
         if self.proteins is None:
             raise UserError(
-                "there is no index of proteins to search; give one, made with `python -m "
-                "protclip_jax.index`."
+                "no index of proteins is loaded; create one with `python -m protclip_jax.index` "
+                "and load it."
             )
         return self.proteins
 
@@ -335,7 +331,7 @@ def embed_labels(model: ProtCLIP, path: Path) -> Index:
     found = list(source.labels())
     labels = [label for label in found if label.prompts]
     if not labels:
-        raise UserError(f"{path} holds no label that can be used.")
+        raise UserError(f"{path} has no usable labels; give another file.")
     for note in source.notes():
         warnings.warn(f"{path}: {note}", stacklevel=2)
     if faults := Counter(label.fault for label in found if not label.prompts):
@@ -345,8 +341,7 @@ def embed_labels(model: ProtCLIP, path: Path) -> Index:
             stacklevel=2,
         )
     prompts = model.encode_texts([prompt for label in labels for prompt in label.prompts])
-    ends = np.cumsum([len(label.prompts) for label in labels])
-    vectors = VectorParts([np.stack([_averaged(some) for some in np.split(prompts, ends[:-1])])])
+    vectors = VectorParts([np.stack(_means(prompts, [len(label.prompts) for label in labels]))])
     # The same ids as in an index made from this file.
     ids = UniqueIds(np.array([hash64(label.id) for label in labels], np.uint64))
     rows = [
@@ -372,6 +367,13 @@ def embed_labels(model: ProtCLIP, path: Path) -> Index:
     )
 
 
+def _means(
+    prompts: Float32[np.ndarray, "n d"], counts: Sequence[int]
+) -> list[Float32[np.ndarray, " d"]]:
+    """The mean of each group of consecutive prompts; `counts` are the sizes of the groups."""
+    return list(map(_averaged, np.split(prompts, np.cumsum(counts)[:-1])))
+
+
 def _averaged(prompts: Float32[np.ndarray, "n d"]) -> Float32[np.ndarray, " d"]:
     """The normalised mean of prompts; a single prompt is returned unchanged, bit for bit."""
     return prompts[0] if len(prompts) == 1 else unit_rows([prompts.mean(0)])[0]
@@ -379,7 +381,7 @@ def _averaged(prompts: Float32[np.ndarray, "n d"]) -> Float32[np.ndarray, " d"]:
 
 def _homology(hits: Path, proteins: Index | None) -> Homology:
     if proteins is None:
-        raise UserError(f"{hits} has hits to proteins; give the index of these proteins too.")
+        raise UserError(f"{hits} contains hits to proteins; also give the index of those proteins.")
     return Homology.read(hits, proteins)
 
 
@@ -404,4 +406,4 @@ def _checked(sequence: str, *, name: str = "") -> Query:
         return protein_query(name, sequence)[0]
     except ValueError as error:
         which = f"the sequence {name}" if name else "the sequence"
-        raise UserError(f"{which} is no protein: {error}.") from error
+        raise UserError(f"{which} is not a valid protein: {error}.") from error

@@ -14,6 +14,7 @@ without a relative, only the model can answer. Therefore scores are not added; h
 model's hits. Confidence is measured for hits of the model; hits of homology alone have none.
 """
 
+import itertools
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -38,8 +39,8 @@ MAX_HOMOLOGS = 50
 LEAST_SHARE = 0.5
 """Minimum share of the bits for a label transferred from homologs."""
 HITS_HELP = (
-    "hits of a sequence search of the input's proteins in those of --index, by MMseqs2 or BLAST "
-    "(-outfmt 6): relatives lead, the model's hits follow, and `by` says which spoke"
+    "hits from a sequence search of the input's proteins against those of --index, by MMseqs2 or "
+    "BLAST (-outfmt 6); homologs come first, then the model's hits; `by` names the source of each"
 )
 """Help text of the option `--hits`."""
 _PRUNE_AT = 4 * MAX_HOMOLOGS
@@ -122,13 +123,13 @@ class Homology:
         if not len(homologs.rows):
             return answer
         if index is self._proteins:
-            lent = list(zip(homologs.rows.tolist(), homologs.alignments, strict=True))
+            first = list(zip(homologs.rows.tolist(), homologs.alignments, strict=True))
         else:
-            lent = list(self._labels(homologs, index))
+            first = list(self._labels(homologs, index))
         if among is not None:
-            allowed = np.isin([row for row, _ in lent], among)
-            lent = [own for own, is_allowed in zip(lent, allowed, strict=True) if is_allowed]
-        return _led(answer, lent[:top], index=index, vector=vector, top=top)
+            allowed = np.isin([row for row, _ in first], among)
+            first = list(itertools.compress(first, allowed))
+        return _put_first(answer, first[:top], index=index, vector=vector, top=top)
 
     def _labels(self, homologs: Homologs, library: Index) -> Iterator[tuple[int, Alignment]]:
         """Yields the rows of transferred labels, each with the alignment of its best homolog."""
@@ -180,30 +181,29 @@ def _homologs(own: Mapping[int, Alignment]) -> Homologs:
     return Homologs(rows, tuple(alignment for _, alignment in best))
 
 
-def _led(
+def _put_first(
     answer: Answer,
-    lent: Sequence[tuple[int, Alignment]],
+    first: Sequence[tuple[int, Alignment]],
     *,
     index: Index,
     vector: Float32[np.ndarray, " d"],
     top: int,
 ) -> Answer:
     """Moves items to the front of an answer, and adds those that the model did not find."""
-    spoken = {hit.row: hit for hit in answer.hits}
-    missing = [row for row, _ in lent if row not in spoken]
-    spoken |= _unspoken(missing, index=index, vector=vector, mean=answer.mean)
-    found = {hit.row for hit in answer.hits}
-    led = [
-        replace(spoken[row], by=BOTH if row in found else HOMOLOGY, alignment=alignment)
-        for row, alignment in lent
+    found = {hit.row: hit for hit in answer.hits}
+    missing = [row for row, _ in first if row not in found]
+    known = found | _new_hits(missing, index=index, vector=vector, mean=answer.mean)
+    homologs = [
+        replace(known[row], by=BOTH if row in found else HOMOLOGY, alignment=alignment)
+        for row, alignment in first
     ]
-    leading = {hit.row for hit in led}
-    hits = [*led, *(hit for hit in answer.hits if hit.row not in leading)][:top]
+    leading = {hit.row for hit in homologs}
+    hits = [*homologs, *(hit for hit in answer.hits if hit.row not in leading)][:top]
     ranked = [replace(hit, rank=rank) for rank, hit in enumerate(hits, 1)]
     return replace(answer, hits=ranked)
 
 
-def _unspoken(
+def _new_hits(
     rows: Sequence[int], *, index: Index, vector: Float32[np.ndarray, " d"], mean: float
 ) -> dict[int, Hit]:
     """Creates hits for items that the model did not find, by row."""

@@ -49,7 +49,7 @@ Version 1 has no entry name, organism, taxon, existence, genes, EC numbers and G
 version 2 has no evidence codes.
 """
 MODALITIES = tuple(item_table.SCHEMAS)
-_FIX = "make it anew with `python -m protclip_jax.index`"
+_FIX = "recreate it with `python -m protclip_jax.index`"
 _FIELDS = {
     "modality": str,
     "checkpoint": str,
@@ -68,7 +68,7 @@ _WRITTEN = re.compile(
 )
 """Matches names of files that `PartWriter` and `publish` write, except for the manifest."""
 
-JUDGES = ("decoys", "entrapment")
+DECOY_SETS = ("decoys", "entrapment")
 """Manifest keys of the files with vectors that no query should find."""
 
 ROWS_A_BATCH = 1 << 13
@@ -164,7 +164,8 @@ def open_index(folder: Path) -> Index:
         ]
         background = open_vectors(folder / manifest["background"])
         decoys, entrapment = (
-            open_vectors(folder / manifest[name]) if manifest.get(name) else None for name in JUDGES
+            open_vectors(folder / manifest[name]) if manifest.get(name) else None
+            for name in DECOY_SETS
         )
         approximate = _approximate(folder, manifest)
         table = pyarrow.concat_tables(tables)
@@ -187,7 +188,7 @@ def open_index(folder: Path) -> Index:
     }
     if len(vectors) != shape[0] or len(table) != len(vectors) or len(widths) > 1:
         raise UserError(
-            f"the index {folder} is inconsistent: its files do not hold {shape[0]} items of "
+            f"the index {folder} is inconsistent: its files do not contain {shape[0]} items of "
             f"width {shape[1]}; {_FIX}."
         )
     return Index(
@@ -211,7 +212,8 @@ def _calibration(folder: Path, manifest: Mapping) -> Calibration | None:
     calibration = Calibration.from_json(stored, where=str(folder / MANIFEST), fix=_FIX)
     if calibration.checkpoint != manifest["checkpoint"]:
         raise UserError(
-            f"{folder / MANIFEST} is damaged (its calibration is of another checkpoint); {_FIX}."
+            f"{folder / MANIFEST} is damaged (its calibration belongs to another checkpoint); "
+            f"{_FIX}."
         )
     return calibration
 
@@ -223,13 +225,15 @@ def read_manifest(folder: Path) -> dict:
       UserError: there is no manifest, it is damaged, or its format version is unknown.
     """
     if not folder.is_dir():
-        raise UserError(f"there is no index {folder}; {_FIX}.")
+        raise UserError(
+            f"the index {folder} does not exist; create it with `python -m protclip_jax.index`."
+        )
     manifest = read_json(folder / MANIFEST, fix=_FIX)
     if manifest.get("format_version") not in READABLE:
         known = f"{', '.join(map(str, READABLE[:-1]))} or {READABLE[-1]}"
         raise UserError(
             f"{folder / MANIFEST} has format_version {manifest.get('format_version')!r}, "
-            f"this program reads {known}; {_FIX}."
+            f"but this program reads {known}; {_FIX}."
         )
     wrong = [name for name, kind in _FIELDS.items() if type(manifest.get(name)) is not kind]
     if not wrong:
@@ -240,7 +244,7 @@ def read_manifest(folder: Path) -> dict:
             *_named(manifest["parts"], "items"),
         ]
         named += _named([manifest["approximate"]], "file") if manifest.get("approximate") else []
-        named += [manifest[name] for name in JUDGES if manifest.get(name)]
+        named += [manifest[name] for name in DECOY_SETS if manifest.get(name)]
         wrong += [
             str(name)
             for name in named
@@ -264,12 +268,12 @@ def refuse_other_model(
     """Raises UserError if an index was made with other parameters, vocabulary or settings."""
     if not model.is_named_by(manifest["checkpoint"]):
         made = f" at step {manifest['step']}" if manifest.get("step") is not None else ""
-        asked = f" step {step}" if step is not None else ""
+        of_step = f" step {step}" if step is not None else ""
         raise UserError(
-            f"the index {folder} was made with other parameters, words or settings (SHA-256 "
-            f"{manifest['checkpoint'][:12]}…{made}) than this checkpoint's{asked} "
-            f"({model.fingerprint[:12]}…): their vectors "
-            f"cannot be compared; give the checkpoint and --step of the index, or {_FIX}."
+            f"the index {folder} was made with other parameters, vocabulary or settings (SHA-256 "
+            f"{manifest['checkpoint'][:12]}…{made}) than this checkpoint's{of_step} "
+            f"({model.fingerprint[:12]}…), so their vectors cannot be compared; give the "
+            f"checkpoint and --step of the index, or {_FIX}."
         )
 
 
@@ -279,13 +283,13 @@ def _check(path: Path, facts: Mapping) -> None:
         size = path.stat().st_size
         if size != facts["bytes"]:
             raise UserError(
-                f"{path} has {size} bytes and should have {facts['bytes']}; copy the index "
-                f"again, or {_FIX}."
+                f"{path} has {size} bytes instead of {facts['bytes']}; copy the index again, or "
+                f"{_FIX}."
             )
         if file_sha256(path) != facts["sha256"]:
             raise UserError(
-                f"{path} is damaged: its SHA-256 is not that of the manifest; copy the index "
-                f"again, or {_FIX}."
+                f"{path} is damaged: its SHA-256 differs from the one in the manifest; copy the "
+                f"index again, or {_FIX}."
             )
     except OSError as error:
         raise UserError(
@@ -304,7 +308,7 @@ def open_vectors(path: Path) -> Float32[np.ndarray, "n d"]:
         or not vectors.flags.c_contiguous
         or not len(vectors)
     ):
-        raise ValueError(f"{path.name} holds no rows of float32 vectors")
+        raise ValueError(f"{path.name} does not contain rows of float32 vectors")
     return vectors
 
 
@@ -327,12 +331,13 @@ def _approximate(folder: Path, manifest: Mapping):
     count, width = manifest["count"], manifest["dimension"]
     if (index.ntotal, index.d) != (count, width):
         raise ValueError(
-            f"{facts['file']} holds {index.ntotal} vectors of width {index.d}, not {count} "
+            f"{facts['file']} contains {index.ntotal} vectors of width {index.d}, not {count} "
             f"of width {width}"
         )
     if not 1 <= facts["probes"] <= index.nlist:
         raise ValueError(
-            f"{facts['file']} has {index.nlist} lists, of which {facts['probes']} are to be read"
+            f"{facts['file']} has {index.nlist} lists, but the manifest says to read "
+            f"{facts['probes']} of them"
         )
     return index
 
@@ -381,8 +386,8 @@ class PartWriter:
                 writer.write_batch(item_table.record_batch(waiting, self._schema))
             if filled != count:
                 raise UserError(
-                    f"the input holds {filled} items that can be used, not {count}: it was "
-                    "changed; run again."
+                    f"the input has {filled} usable items instead of {count}, so it changed "
+                    "during the run; rerun the command."
                 )
             vectors.flush()
         return names | {"count": count}
@@ -409,7 +414,7 @@ def publish(folder: Path, manifest: Mapping) -> None:
         manifest["background"]
     ]
     names += [manifest["approximate"]["file"]] if manifest["approximate"] else []
-    names += [manifest[name] for name in JUDGES if manifest.get(name)]
+    names += [manifest[name] for name in DECOY_SETS if manifest.get(name)]
     known = manifest.get("files", {})
     files = {name: known.get(name) or _facts(folder / name) for name in names}
     text = json.dumps(

@@ -108,16 +108,12 @@ def label_addition(source: LabelSource, parts: Sequence[Path], *, width: int) ->
     def blocks() -> Iterator[Block]:
         for start in range(0, len(labels), LABELS_AT_ONCE):
             some = labels[start : start + LABELS_AT_ONCE]
-            means = unit_rows(
-                [
-                    np.mean(list(itertools.islice(prompts, len(label.prompts))), axis=0)
-                    for label in some
-                ]
-            )
-            yield (
-                means,
-                [_label_row(label, names.unique(label.id), source.path.name) for label in some],
-            )
+            means = [
+                np.mean(list(itertools.islice(prompts, len(label.prompts))), axis=0)
+                for label in some
+            ]
+            rows = [_label_row(label, names.unique(label.id), source.path.name) for label in some]
+            yield unit_rows(means), rows
 
     return Addition(len(labels), width, blocks())
 
@@ -138,7 +134,7 @@ def add(
     encode_decoys: Encode | None = None,
     unrelated: Sequence[str] = (),
     calibration: Calibration | None = None,
-    tell: Callable[[str], None],
+    log: Callable[[str], None],
 ) -> dict:
     """Writes items as a new part of `previous`, or as a new index; returns the manifest.
 
@@ -151,7 +147,7 @@ def add(
       unrelated: sequences of additional decoys; those in the index are excluded. If none remain,
         those of `previous` are kept.
       calibration: the checkpoint's calibration; None keeps that of `previous`.
-      tell: prints progress lines.
+      log: prints progress lines.
     """
     generation = previous.manifest["generation"] + 1 if previous else 0
     writer = PartWriter(folder, generation=generation, modality=facts["modality"])
@@ -171,7 +167,7 @@ def add(
     if decoys is None and encode_decoys is not None and (sequences := decoy_sequences(items)):
         decoys = writer.write_array("decoys", encode_decoys(sequences))
     entrapment = previous.manifest.get("entrapment") if previous else None
-    if encode_decoys is not None and (kept := without_items(unrelated, items, tell)):
+    if encode_decoys is not None and (kept := without_items(unrelated, items, log)):
         entrapment = writer.write_array("entrapment", encode_decoys(kept))
     stored = calibration or (previous.calibration if previous else None)
     approximate = None
@@ -181,7 +177,7 @@ def add(
     if kind == "approximate":
         queries = tuning_queries(vectors, items, encode_texts)
         approximate = _approximate(
-            writer, vectors, previous, queries=queries, target=target, tell=tell
+            writer, vectors, previous, queries=queries, target=target, log=log
         )
     manifest = {
         **facts,
@@ -216,16 +212,16 @@ def decoy_sequences(items: pyarrow.Table) -> list[str]:
 
 
 def without_items(
-    sequences: Sequence[str], items: pyarrow.Table, tell: Callable[[str], None]
+    sequences: Sequence[str], items: pyarrow.Table, log: Callable[[str], None]
 ) -> list[str]:
     """The sequences that are not in the index; prints the number of those that are."""
     if not sequences or "sequence" not in items.column_names:
         return list(sequences)
-    asked = pyarrow.array(list(sequences), pyarrow.string())
-    found = pyarrow.compute.is_in(asked, value_set=items["sequence"].combine_chunks())
-    if there := pyarrow.compute.sum(found).as_py():
-        tell(f"{there:,} of {len(sequences):,} decoys are proteins of the index and left out.")
-    return [one for one, is_item in zip(sequences, found.to_pylist(), strict=True) if not is_item]
+    candidates = pyarrow.array(list(sequences), pyarrow.string())
+    is_item = pyarrow.compute.is_in(candidates, value_set=items["sequence"].combine_chunks())
+    if count := pyarrow.compute.sum(is_item).as_py():
+        log(f"skipped {count:,} of {len(sequences):,} decoys: they are proteins of the index.")
+    return candidates.filter(pyarrow.compute.invert(is_item)).to_pylist()
 
 
 def tuning_queries(
@@ -260,24 +256,25 @@ def _approximate(
     *,
     queries: Mapping[str, TuningQueries],
     target: float,
-    tell: Callable[[str], None],
+    log: Callable[[str], None],
 ) -> dict:
     """Builds the approximate index, or adds to the previous one, and tunes the number of probes."""
     start = time.perf_counter()
     index = _grown(previous, vectors) or build_approximate(vectors)
     built = time.perf_counter()
-    tell(
-        f"approximate: {index.nlist:,} lists, {index.pq.M} bytes a vector, in "
+    log(
+        f"approximate index: {index.nlist:,} lists, {index.pq.M} bytes per vector, built in "
         f"{built - start:.1f} s."
     )
     curve = recall_curve(index, vectors, dict(queries), target=target)
-    tell(*(f"recall@{RECALL_AT} of {describe_point(point)}" for point in curve))
+    log(*(f"recall@{RECALL_AT} with {describe_point(point)}" for point in curve))
     reached = curve[-1]
     if min(reached.recall.values()) < target:
-        tell(
-            f"warning: recall stays below {target:g} even when all lists are read; --kind "
-            "exact finds everything."
+        log(
+            f"warning: recall stays below {target:g} even when all lists are read; use --kind "
+            "exact to find every item."
         )
+    sizes = {name: len(some.vectors) for name, some in queries.items()}
     return {
         "file": writer.write_approximate(index),
         "lists": index.nlist,
@@ -285,7 +282,7 @@ def _approximate(
         "probes": reached.probes,
         "recall_at": RECALL_AT,
         "recall": reached.recall,
-        "queries": {name: len(some.vectors) for name, some in queries.items()},
+        "queries": sizes,
         "curve": [{"probes": point.probes, "recall": point.recall} for point in curve],
     }
 

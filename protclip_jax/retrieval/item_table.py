@@ -71,9 +71,9 @@ def completed(table: pyarrow.Table, modality: str) -> pyarrow.Table:
     schema = SCHEMAS[modality]
     if table.schema.remove_metadata() == schema:
         return table
-    older = [pyarrow.schema([schema.field(name) for name in names]) for names in _older(schema)]
+    older = [pyarrow.schema(list(map(schema.field, names))) for names in _older(schema)]
     if modality != "protein" or table.schema.remove_metadata() not in older:
-        raise ValueError("other columns than items of this kind")
+        raise ValueError(f"unexpected columns for {modality} items")
     for name in schema.names[len(table.column_names) :]:
         kind = schema.field(name).type
         table = table.append_column(
@@ -132,6 +132,7 @@ def _identity(record: Record | None) -> dict:
 
 def item_record(item: Mapping) -> Record:
     """Converts a protein's row to a record, without evidence tags and alternative names."""
+    features = tuple(Feature(**feature) for feature in item["features"])
     return Record(
         item["id"],
         item["entry_name"],
@@ -139,7 +140,7 @@ def item_record(item: Mapping) -> Record:
         item["sequence"],
         item["existence"],
         **{name: item[name] for name in PROPERTIES},
-        features=tuple(Feature(**feature) for feature in item["features"]),
+        features=features,
         organism=item["organism"],
         taxon=item["taxon"],
         genes=tuple(item["genes"]),
@@ -194,13 +195,15 @@ def record_batch(rows: Iterable[Mapping], schema: pyarrow.Schema) -> pyarrow.Rec
     try:
         return pyarrow.RecordBatch.from_pylist(list(rows), schema=schema)
     except UnicodeEncodeError:
-        sound = [{key: _sound(value) for key, value in row.items()} for row in rows]
-        return pyarrow.RecordBatch.from_pylist(sound, schema=schema)
+        return pyarrow.RecordBatch.from_pylist(list(map(_encodable, rows)), schema=schema)
 
 
-def _sound(value):
+def _encodable(value):
+    """Replaces the lone surrogates of all texts in a value with question marks."""
     if isinstance(value, str):
         return value.encode(errors="replace").decode()
     if isinstance(value, list):
-        return [_sound(one) for one in value]
-    return {key: _sound(one) for key, one in value.items()} if isinstance(value, dict) else value
+        return list(map(_encodable, value))
+    if isinstance(value, Mapping):
+        return {key: _encodable(one) for key, one in value.items()}
+    return value

@@ -22,7 +22,7 @@ from protclip_jax.retrieval.query import Query
 from protclip_jax.retrieval.scores import cosines_with, q_values
 
 
-def judged(
+def with_confidence(
     answer: Answer,
     query: Query,
     vector: Float32[np.ndarray, " d"],
@@ -43,11 +43,12 @@ def judged(
     hits = answer.hits
     if calibration is not None:
         hits = [_confident(hit, query, index=index, calibration=calibration) for hit in hits]
-    judges = [each for each in (index.decoys, index.entrapment) if each is not None]
-    if hits and judges and not any(hit.confidences for hit in hits):
+    decoy_sets = [each for each in (index.decoys, index.entrapment) if each is not None]
+    if hits and decoy_sets and not any(hit.confidences for hit in hits):
         cosines = np.array([hit.cosine for hit in hits])
         found = [
-            q_values(cosines, cosines_with(vector[None], each)[0], items=items) for each in judges
+            q_values(cosines, cosines_with(vector[None], decoys)[0], items=items)
+            for decoys in decoy_sets
         ]
         hits = [
             dataclasses.replace(hit, q_value=float(q))

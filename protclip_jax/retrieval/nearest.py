@@ -133,9 +133,8 @@ def build_approximate(vectors: VectorParts, *, seed: int = 0):
     """
     if len(vectors) < FEWEST_FOR_APPROXIMATE:
         raise UserError(
-            f"an approximate index needs at least {FEWEST_FOR_APPROXIMATE:,} vectors to "
-            "learn from, there are "
-            f"{len(vectors):,}; leave --kind out."
+            f"an approximate index needs at least {FEWEST_FOR_APPROXIMATE:,} vectors for training, "
+            f"but there are {len(vectors):,}; omit --kind."
         )
     faiss = load_faiss()
     lists = list_count(len(vectors))
@@ -234,6 +233,6 @@ def unit_rows(vectors: Sequence | np.ndarray) -> Float32[np.ndarray, "n d"]:
     norms = np.linalg.norm(vectors, axis=1, keepdims=True)
     if not (np.isfinite(norms).all() and (norms > 0).all()):
         raise UserError(
-            "an embedding is zero or not finite; make the embeddings anew with --precision float32."
+            "an embedding is zero or not finite; recreate the embeddings with --precision float32."
         )
     return vectors / norms

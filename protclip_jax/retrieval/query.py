@@ -60,7 +60,7 @@ def understand(typed: str) -> Typed:
     if typed.startswith(">"):
         header, _, rest = typed[1:].partition("\n")
         if "\n>" in f"\n{rest}":
-            raise ValueError("it holds several FASTA records; ask for one protein at a time")
+            raise ValueError("it contains several FASTA records; give one protein at a time")
         return Typed(
             "protein", "".join(rest.split()), (header.partition("\x01")[0].split() or [""])[0]
         )
@@ -83,15 +83,15 @@ def _are_blocks(blocks: list[str]) -> bool:
     )
 
 
-def phrased(text: str, asks_for: str = "name") -> str:
-    """Adds the prefix of the property `asks_for` to a text that has no property prefix.
+def phrased(text: str, property_name: str = "name") -> str:
+    """Adds the prefix of the property `property_name` to a text that has no property prefix.
 
     Training texts begin with such a prefix; the default is `PROTEIN NAME:`. Surrounding white space
     is removed.
     """
     text = text.strip()
     begins = any(text.startswith(f"{prefix}:") for prefix in PREFIXES.values())
-    return text if begins else f"{PREFIXES[asks_for]}: {text}"
+    return text if begins else f"{PREFIXES[property_name]}: {text}"
 
 
 def protein_query(name: str, sequence: str) -> tuple[Query, dict[str, int]]:

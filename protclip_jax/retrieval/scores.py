@@ -14,23 +14,21 @@ LEAST_TAIL = 20
 SMALLEST_EXCESS = 1e-6
 """Minimum mean excess of the highest decoys, in cosine, in case they are all equal."""
 DEFINITION = (
-    "confidence = the share of hits with such a cosine and margin that agreed with held-out "
-    "questions in the trait beside it, "
-    "as `python -m eval --calibrate` measured it; low is the lower end of its 95 % interval, "
-    "and base_rate the share of "
-    "random items that agree. margin = how far a cosine lies above the mean of the "
-    "question's cosines with a random sample "
-    "of the index. q (where nothing was measured) = the least share of shuffled proteins to "
-    "expect in a list of hits that is "
-    "cut at this one or below"
+    "confidence = the share of hits with a similar cosine and margin that agreed with their "
+    "held-out query in the given trait, as measured by `python -m eval --calibrate`; low is the "
+    "lower end of its 95 % interval, and base_rate the share of random items that agree. "
+    "margin = the cosine minus the query's mean cosine with a random sample of the index. "
+    "q (if confidence was not measured) = the smallest share of shuffled proteins to expect in a "
+    "list of hits that is cut off at this hit or below it"
 )
 """Definitions for help texts."""
 UNCALIBRATED = (
-    "How sure these hits are is not known: cosines alone do not say it. Measure it with `python "
-    "-m eval --calibrate`."
+    "The confidence of these hits is unknown, because cosines alone do not measure it. To "
+    "measure it, run `python -m eval --calibrate`."
 )
 NOT_MEASURED = (
-    "How sure these hits are is not known: the checkpoint's calibration measured no such questions."
+    "The confidence of these hits is unknown, because the checkpoint's calibration does not cover "
+    "such queries."
 )
 
 

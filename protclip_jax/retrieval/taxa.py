@@ -32,7 +32,7 @@ def rows_of_taxa(
         of_taxon = _is_of(items, taxon.strip())
         if not of_taxon.any():
             raise UserError(
-                f"the index {folder} holds no protein of taxon {taxon!r}; {_known(items)}."
+                f"the index {folder} has no protein of taxon {taxon!r}; {_known(items)}."
             )
         chosen |= of_taxon
     return np.flatnonzero(chosen)
@@ -56,8 +56,8 @@ def _known(items: pyarrow.Table) -> str:
     )
     if not len(known):
         return (
-            "it has no organisms; rebuild it from UniProt entries, or from FASTA with UniProt's "
-            "headers"
+            "it has no organisms; rebuild it from UniProt entries, or from FASTA files with "
+            "UniProt headers"
         )
     shown = [
         f"{row['organism']} ({row['taxon'] or 'no id'})"

@@ -16,7 +16,7 @@ from protclip_jax.inference.user_inputs import UNKNOWN_WORDS
 from protclip_jax.retrieval.engine import SearchEngine
 from protclip_jax.search.command_line import check, parse_arguments
 from protclip_jax.search.outputs import opened_output, writer_of
-from protclip_jax.search.questions import read_queries
+from protclip_jax.search.queries import read_queries
 from protclip_jax.search.replies import Reply, replies
 from protclip_jax.search.text_tables import print_tables
 
@@ -53,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int | None:
             hits=options.hits,
         )
         if engine.homology is not None:
-            tell(f"{options.hits}: {len(engine.homology):,} proteins have relatives in the index.")
+            tell(f"{options.hits}: {len(engine.homology):,} proteins have homologs in the index.")
         try:
             found = replies(engine, queries, top=options.top, taxa=options.taxon)
             write(found, engine, options)

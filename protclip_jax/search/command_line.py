@@ -23,11 +23,11 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Parses the command line; argparse exits with code 2 on invalid arguments."""
     parser = argparse.ArgumentParser(
         prog="python -m protclip_jax.search",
-        description="Finds the proteins of an index nearest to a text or a protein, or the labels "
-        "nearest to a protein, or both.",
+        description="Finds the proteins of an index that are nearest to a text or a protein, and "
+        "the labels that are nearest to a protein.",
         epilog="cosine: similarity of query and item in the space shared by proteins and texts. "
-        "rank: place among all items "
-        f"of an exact index, or among the candidates of an approximate one. {DEFINITION}. "
+        "rank: position among all items of an exact index, or among the candidates of an "
+        f"approximate one. {DEFINITION}. "
         "Example: python -m protclip_jax.search --checkpoint runs/demo --index "
         "proteins.index --text 'zinc-binding protease'",
     )
@@ -36,18 +36,18 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--checkpoint",
         required=True,
         metavar="DIR",
-        help="the checkpoint that the index was made with",
+        help="checkpoint that the index was made with",
     )
-    add("--step", help="a step's number, best or latest (default: best if recorded, else latest)")
-    add("--index", type=Path, metavar="DIR", help="find proteins of this index")
+    add("--step", help="step number, best or latest (default: best if recorded, else latest)")
+    add("--index", type=Path, metavar="DIR", help="index of proteins to search")
     add(
         "--labels",
         nargs="+",
         default=[],
         type=Path,
         metavar="DIR|FILE",
-        help="find labels, of each library by itself: indexes made with `index --labels`, or files "
-        "of labels, which are embedded each time; with --index or without",
+        help="libraries of labels to search, each separately: indexes made with `index --labels`, "
+        "or files of labels, which are embedded each time; with or without --index",
     )
     add("--hits", type=Path, metavar="FILE", help=HITS_HELP)
     query = parser.add_mutually_exclusive_group(required=True)
@@ -55,57 +55,61 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--text",
         nargs="+",
         metavar="PROMPT",
-        help="one question; several prompts for it are averaged. A text that begins with no "
-        f"{', no '.join(PREFIXES.values())} "
-        f"is asked as '{phrased('…')}', for so the texts begin that a model learns from",
+        help="a query; several prompts for the same query are averaged. Training texts begin with "
+        f"{listed([f'{prefix}:' for prefix in PREFIXES.values()])}; a text without such a prefix "
+        f"is searched as '{phrased('…')}'",
     )
-    query.add_argument("--sequence", help="one protein's residues")
+    query.add_argument("--sequence", help="residues of a query protein")
     query.add_argument(
         "--input",
         metavar="FILE",
-        help=f"many questions: {DESCRIPTION}; - reads stdin",
+        help=f"file of queries: {DESCRIPTION}; - reads stdin",
     )
-    add("--format", choices=BY_NAME, help="of --input (default: by its name; fasta for stdin)")
+    add(
+        "--format",
+        choices=BY_NAME,
+        help="format of --input (default: by file name; fasta for stdin)",
+    )
     add(
         "--modality",
         choices=("protein", "text"),
-        help=f"of --input (default: protein; text for {listed(TEXT_FORMATS)})",
+        help=f"content of --input (default: protein; text for {listed(TEXT_FORMATS)})",
     )
     add(
         "--column",
-        help="of a table, with the texts or sequences (default: text; sequence, Sequence or seq)",
+        help="table column with the texts (default: text) or the sequences (default: sequence, "
+        "Sequence or seq)",
     )
     add(
         "--id_column",
-        help="of a table, with the ids (default: id, Entry or accession, else the row's number)",
+        help="table column with the ids (default: id, Entry or accession, else the row number)",
     )
-    add("--verbatim", action="store_true", help="ask texts exactly as they are")
+    add("--verbatim", action="store_true", help="search for texts without adding a prefix")
     add(
         "--taxon",
         nargs="+",
         metavar="ID|NAME",
-        help="only proteins of these organisms: ids of NCBI's taxonomy, without the taxa below "
-        "them, or how scientific names "
-        "begin, as 'Saccharomyces'; with --index",
+        help="search only proteins of these organisms: NCBI taxonomy ids, which exclude the taxa "
+        "below them, or prefixes of scientific names, such as 'Saccharomyces'; requires --index",
     )
     add(
         "--min_confidence",
         type=float,
         default=LEAST,
         metavar="SHARE",
-        help="a best hit of a lower confidence counts as no confident answer (default %(default)s)",
+        help="minimum confidence of the best hit for a confident answer (default %(default)s)",
     )
-    add("--top", type=int, default=TOP, help="hits for each question (default %(default)s)")
+    add("--top", type=int, default=TOP, help="hits per query (default %(default)s)")
     add(
         "--output",
         metavar="FILE",
-        help=f"a new file named *{', *'.join(OUTPUTS)}, in FASTA the proteins found; - writes "
-        "TSV to stdout (default: a table for people on stdout)",
+        help=f"new file named {listed([f'*{suffix}' for suffix in OUTPUTS])}; FASTA has the "
+        "proteins found; - writes TSV to stdout (default: a formatted table on stdout)",
     )
     add(
         "--cpu_devices",
         type=int,
-        help="virtual devices of a CPU (default: 1 for a single question, else its cores)",
+        help="virtual devices of a CPU (default: 1 for a single query, else one per core)",
     )
     options = parser.parse_args(arguments)
     if options.index is None and not options.labels:
@@ -131,7 +135,7 @@ def check(options: argparse.Namespace) -> None:
         )
     if suffix == ".fasta" and options.index is None:
         raise UserError(
-            f"--output={options.output} takes proteins, and --labels finds none; give --index, or "
-            "name another --output."
+            f"--output={options.output} needs proteins, which --labels does not find; give --index "
+            "or choose another output format."
         )
     refuse_existing([Path(options.output)])

@@ -16,8 +16,8 @@ from protclip_jax.retrieval.answer import (
     Hit,
     alignment_cells,
     as_dicts,
+    confidence_cells,
     is_confident,
-    sureness_cells,
     verdict,
 )
 from protclip_jax.retrieval.engine import PROTEINS
@@ -84,18 +84,18 @@ def write_table(file: TextIO, found: Iterator[Reply], least: float, *, delimiter
     table.writerow(COLUMNS)
     for query, aspect, answer in with_summary(found, least):
         for hit in [*answer.matches, *answer.hits]:
-            asked = (query.name, query.text, aspect, hit.by, hit.rank)
+            position = (query.name, query.text, aspect, hit.by, hit.rank)
             facts = (getattr(hit, name) for name in FACTS)
             evidence = "; ".join(hit.evidence or ())
             numbers = (*_numbers(hit), *alignment_cells(hit))
-            table.writerow((*asked, *facts, evidence, *numbers))
+            table.writerow((*position, *facts, evidence, *numbers))
 
 
 def _numbers(hit: Hit) -> tuple[str, ...]:
     """Formats the cells of `NUMBERS`."""
     if hit.cosine is None:
         return ("",) * len(NUMBERS)
-    return (f"{hit.cosine:.6f}", f"{hit.margin:.6f}", *sureness_cells(hit))
+    return (f"{hit.cosine:.6f}", f"{hit.margin:.6f}", *confidence_cells(hit))
 
 
 def write_json(file: TextIO, found: Iterator[Reply], least: float) -> None:
@@ -136,8 +136,8 @@ def fasta_record(item: dict, proteins: Index) -> str:
     """Formats a protein of an index as FASTA; raises UserError if the index lacks its sequence."""
     if not item["sequence"]:
         raise UserError(
-            f"the index {proteins.folder} does not hold the sequence of {item['id']}; write *.tsv, "
-            "or make the index from sequences instead of embeddings."
+            f"the index {proteins.folder} has no sequence of {item['id']}; write *.tsv, or "
+            "recreate the index from sequences instead of embeddings."
         )
     gene = item["genes"][0] if item["genes"] else ""
     known = {"OS": item["organism"], "OX": item["taxon"], "GN": gene, "PE": item["existence"]}

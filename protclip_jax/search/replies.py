@@ -44,13 +44,13 @@ def replies(
     if taxa:
         proteins = engine.proteins
         among[PROTEINS] = rows_of_taxa(proteins.items, taxa, folder=proteins.folder)
-    asked = 0
+    count = 0
     while some := list(itertools.islice(queries, QUERIES_AT_ONCE)):
         for reply in _replies_to(engine, some, top=top, among=among):
-            asked += 1
+            count += 1
             yield reply
-    if not asked:
-        raise UserError("no question is left that can be asked.")
+    if not count:
+        raise UserError("no query has a word of the model's vocabulary; rephrase the queries.")
 
 
 def _replies_to(
@@ -60,13 +60,8 @@ def _replies_to(
     top: int,
     among: Mapping[str, np.ndarray | None],
 ) -> Iterator[Reply]:
-    matches = [
-        {
-            aspect: engine.matches(index, query, top, among=among[aspect])
-            for aspect, index in engine.aspects.items()
-        }
-        for query in queries
-    ]
+    look_up = functools.partial(_matches, engine, top=top, among=among)
+    matches = list(map(look_up, queries))
     readable = list(map(functools.partial(_is_readable, engine), queries, matches))
     chosen = list(itertools.compress(queries, readable))
     vectors = engine.embed(chosen)
@@ -75,11 +70,25 @@ def _replies_to(
         for aspect, index in engine.aspects.items()
         if chosen
     }
-    for query, own, is_asked in zip(queries, matches, readable, strict=True):
+    for query, own, is_readable in zip(queries, matches, readable, strict=True):
         for aspect in engine.aspects:
-            if is_asked or own[aspect]:
-                answer = next(found[aspect]) if is_asked else Answer([])
+            if is_readable or own[aspect]:
+                answer = next(found[aspect]) if is_readable else Answer([])
                 yield Reply(query, aspect, dataclasses.replace(answer, matches=own[aspect]))
+
+
+def _matches(
+    engine: SearchEngine,
+    query: Query,
+    *,
+    top: int,
+    among: Mapping[str, np.ndarray | None],
+) -> dict[str, list[Hit]]:
+    """The items of each aspect that the query names."""
+    return {
+        aspect: engine.matches(index, query, top, among=among[aspect])
+        for aspect, index in engine.aspects.items()
+    }
 
 
 def _is_readable(engine: SearchEngine, query: Query, matches: Mapping[str, Sequence[Hit]]) -> bool:
@@ -89,8 +98,8 @@ def _is_readable(engine: SearchEngine, query: Query, matches: Mapping[str, Seque
     try:
         unknown = engine.unknown_words(query.contents)
     except UserError as error:
-        done = "only looked up" if any(matches.values()) else "left out"
-        tell(one_line(f"{query.name} is {done}: {error}"))
+        done = "was only looked up" if any(matches.values()) else "was skipped"
+        tell(one_line(f"{query.name} {done}: {error}"))
         return False
     if unknown:
         tell(one_line(f"{query.name}: not in the model's vocabulary: {', '.join(unknown[:10])}."))
@@ -99,16 +108,16 @@ def _is_readable(engine: SearchEngine, query: Query, matches: Mapping[str, Seque
 
 def with_summary(found: Iterable[Reply], least: float) -> Iterator[Reply]:
     """Passes the replies on; after the last, prints to stderr how many are not confident."""
-    unsure, unknown = Counter(), {}
+    outcomes, unknown = Counter(), {}
     for reply in found:
-        sure = is_confident(reply.answer, least)
-        unsure[sure] += 1
-        if sure is None and reply.answer.hits:
+        is_sure = is_confident(reply.answer, least)
+        outcomes[is_sure] += 1
+        if is_sure is None and reply.answer.hits:
             unknown[not_known(reply.answer)] = True
         yield reply
-    if unsure[False]:
+    if outcomes[False]:
         tell(
-            f"no confident answer: {unsure[False]:,} of {unsure.total():,} (--min_confidence "
-            f"{least:g})."
+            f"no confident answer for {outcomes[False]:,} of {outcomes.total():,} "
+            f"(--min_confidence {least:g})."
         )
     tell(*unknown)

@@ -19,7 +19,7 @@ def print_tables(found: Iterator[Reply], least: float) -> None:
         from rich.table import Table
         from rich.text import Text
     except ImportError as error:
-        raise missing_extra("the table without --output needs rich", "search", error) from error
+        raise missing_extra("printing a table needs rich", "search", error) from error
     console = Console(width=None if sys.stdout.isatty() else 120)
     for query, aspect, answer in found:
         title = one_line(query.name if aspect == PROTEINS else f"{query.name} · {aspect}")
@@ -33,15 +33,15 @@ def print_tables(found: Iterator[Reply], least: float) -> None:
                 name, justify="right" if name in ALIGNED_RIGHT else "left", overflow="fold"
             )
         for hit in [*answer.matches, *answer.hits]:
-            spoke = (said_by(hit),) if by else ()
-            numbers = ("", "") if hit.cosine is None else (f"{hit.cosine:.3f}", sureness(hit))
+            source = (source_of(hit),) if by else ()
+            numbers = ("", "") if hit.cosine is None else (f"{hit.cosine:.3f}", confidence_of(hit))
             about = (hit.gene or "", hit.organism or "", str(hit.length or "?")) if proteins else ()
             cells = (
                 str(hit.rank),
                 named(hit),
                 described(hit),
                 *map(one_line, about),
-                *spoke,
+                *source,
                 *numbers,
             )
             # `Text`, because rich would read brackets in a string as markup.
@@ -57,12 +57,12 @@ def named(hit: Hit) -> str:
     return "\n".join(map(one_line, [hit.id, *own]))
 
 
-def said_by(hit: Hit) -> str:
+def source_of(hit: Hit) -> str:
     """The source of the hit; for homology, with the identity of the alignment."""
     return f"{hit.by}, {hit.alignment.identity:.0%}" if hit.alignment else hit.by
 
 
-def sureness(hit: Hit) -> str:
+def confidence_of(hit: Hit) -> str:
     """The confidence with its trait, or the q-value; '' if both are unknown."""
     if hit.confidence:
         return f"{hit.confidence.share:.2f} {hit.confidence.trait}"

@@ -44,23 +44,22 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         prog="python -m protclip_jax.serve",
         epilog="Example: python -m protclip_jax.serve --checkpoint runs/demo --index "
         "proteins.index",
-        description="Serves a web page and an API (/openapi.json) for searching an index. Needs "
-        "nothing "
-        "from the network.",
+        description="Serves a web page and an API (/openapi.json) for searching an index. Works "
+        "without network access.",
     )
     add = parser.add_argument
     add(
         "--checkpoint",
         required=True,
         metavar="DIR",
-        help="the checkpoint that the index was made with",
+        help="checkpoint that the index was made with",
     )
-    add("--step", help="a step's number, best or latest (default: best if recorded, else latest)")
+    add("--step", help="step number, best or latest (default: best if recorded, else latest)")
     add(
         "--index",
         type=Path,
         metavar="DIR",
-        help="proteins to search, made with `python -m protclip_jax.index`",
+        help="index of proteins to search, made with `python -m protclip_jax.index`",
     )
     add(
         "--labels",
@@ -68,63 +67,62 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         nargs="+",
         default=[],
         metavar="DIR|FILE",
-        help="labels to describe proteins with: indexes made with `index --labels`, or files of "
-        "labels, embedded at the start",
+        help="libraries of labels that describe proteins: indexes made with `index --labels`, or "
+        "files of labels, which are embedded at startup",
     )
-    add("--title", help="what the page calls the model (default: the checkpoint's name)")
+    add("--title", help="name of the model on the page (default: the checkpoint's name)")
     add(
         "--host",
         default="127.0.0.1",
         help="address to listen on (default %(default)s: this machine only)",
     )
-    add("--port", type=int, default=PORT, help="default %(default)s; 0 takes a free one")
+    add("--port", type=int, default=PORT, help="port (default %(default)s); 0 chooses a free one")
     add(
         "--token",
-        help=f"what visitors must know, also read from ${TOKEN_VARIABLE}; an address that others "
-        "can reach gets a random "
-        "one by default",
+        help=f"access token for visitors, also read from ${TOKEN_VARIABLE} (default: none on this "
+        "machine, a random one on a --host that others can reach)",
     )
     add(
         "--allowed_hosts",
         nargs="+",
         default=[],
-        help="names, beside this machine's, that visitors may reach the server by",
+        help="host names that requests may use besides those of this machine",
     )
     add(
         "--links",
         choices=("uniprot", "none"),
         default="uniprot",
-        help="where accessions lead (default %(default)s)",
+        help="site that accessions link to (default %(default)s)",
     )
     add(
         "--max_waiting",
         type=int,
         default=limits.waiting,
-        help="requests in the queue; more get 429 (default %(default)s)",
+        help="maximum number of queued requests; further ones get status 429 (default %(default)s)",
     )
     add(
         "--timeout",
         type=float,
         default=limits.seconds,
-        help="seconds until a request gets 504 (default %(default)s)",
+        help="seconds until a request gets status 504 (default %(default)s)",
     )
     add(
         "--max_residues",
         type=int,
         default=limits.residues,
-        help="of a protein that is asked about (default %(default)s)",
+        help="maximum length of a query protein (default %(default)s)",
     )
     add(
         "--dtype",
         choices=("float32", "bfloat16"),
         default="float32",
-        help="of the computation (default %(default)s)",
+        help="data type of the computation (default %(default)s)",
     )
     add("--cpu_devices", type=int, default=1, help="virtual devices of a CPU (default %(default)s)")
     add(
         "--skip_warm_up",
         action="store_true",
-        help="start at once; the first requests of each length are slow instead",
+        help="start at once; the first request of each length is then slow",
     )
     options = parser.parse_args(arguments)
     if options.index is None and not options.labels:
@@ -146,11 +144,11 @@ def choose_token(options: argparse.Namespace) -> str | None:
     """The token of the options or the environment, or a random one for a public address."""
     token = options.token or os.environ.get(TOKEN_VARIABLE)
     if token and (not token.isascii() or not token.isprintable() or " " in token):
-        raise UserError("--token must be printable ASCII without blanks.")
+        raise UserError("--token must consist of printable ASCII characters without spaces.")
     return token or (None if is_local(options.host) else secrets.token_urlsafe(24))
 
 
-def fragment_told(token: str | None) -> str:
+def address_fragment(token: str | None) -> str:
     """The end of the printed address, with a token unless it comes from the environment.
 
     Such a token is a secret and must not appear in logs.
@@ -158,7 +156,7 @@ def fragment_told(token: str | None) -> str:
     if not token:
         return ""
     if token == os.environ.get(TOKEN_VARIABLE):
-        return f"#token=… with the token of ${TOKEN_VARIABLE}"
+        return f"#token=… (insert the value of ${TOKEN_VARIABLE})"
     # Browsers differ in which characters they escape after '#'.
     return f"#token={urllib.parse.quote(token, safe='')}"
 
@@ -173,7 +171,7 @@ def allowed_hosts(options: argparse.Namespace) -> tuple[str, ...] | None:
     """
     if wrong := [name for name in options.allowed_hosts if not HOST_NAME.fullmatch(name)]:
         raise UserError(
-            f"--allowed_hosts={wrong[0]} must be a name alone, without scheme, port, path or *."
+            f"--allowed_hosts={wrong[0]} must be only a host name, without scheme, port, path or *."
         )
     named = tuple(name.lower() for name in options.allowed_hosts)
     if not is_local(options.host):
@@ -230,21 +228,21 @@ def application(
 
 @command
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Listens, loads and warms up while telling visitors so, and serves until a signal."""
+    """Listens, loads and warms up while visitors see a loading page, then serves until a signal."""
     options = parse_arguments(arguments)
     if options.max_waiting < 1 or not 0 < options.timeout < math.inf or options.max_residues < 1:
         raise UserError("--max_waiting, --timeout and --max_residues must be above 0 and finite.")
     if options.max_residues > MOST_RESIDUES:
         raise UserError(
-            f"--max_residues={options.max_residues} must be at most {MOST_RESIDUES:,}; no "
-            "protein is as long."
+            f"--max_residues={options.max_residues} must be at most {MOST_RESIDUES:,}, which "
+            "exceeds every known protein."
         )
     try:
         from protclip_jax.serve import server
         from protclip_jax.serve.loading import answering_loading
     except ImportError as error:
-        raise missing_extra("the server needs more packages", "serve", error) from error
-    # The answers themselves say which texts were cut.
+        raise missing_extra("the server needs additional packages", "serve", error) from error
+    # The answers report which texts were cut.
     warnings.filterwarnings("ignore", message=r".* texts are longer than")
     warnings.filterwarnings("ignore", message=UNKNOWN_WORDS)
     limits = Limits(
@@ -255,12 +253,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with server.listening_socket(options.host, options.port) as bound:
         name = f"[{options.host}]" if ":" in options.host else options.host
         address = f"http://{name}:{bound.getsockname()[1]}/"
-        tell(f"listening on {address}; it answers that it is loading until it serves.")
+        tell(f"listening on {address}; requests get status 503 until the model is loaded.")
         with answering_loading(bound, limits, hosts):
             app = application(options, limits, hosts=hosts, token=token)
-        tell(f"serving on {address}{fragment_told(token)} — Ctrl-C ends it.")
+        tell(f"serving on {address}{address_fragment(token)} — press Ctrl-C to stop.")
         server.run(app, bound, limits)
-    tell("ended.")
+    tell("stopped.")
 
 
 if __name__ == "__main__":

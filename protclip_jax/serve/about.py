@@ -1,4 +1,4 @@
-"""Describes the model and index on the page, and suggests questions."""
+"""Describes the model and index on the page, and suggests queries."""
 
 import numpy as np
 import pyarrow.compute
@@ -17,6 +17,8 @@ MOST_ORGANISMS = 200
 def describe_engine(engine: SearchEngine, limits: Limits, title: str, weights: str) -> dict:
     """What the page shows about the model, the indexes and the limits."""
     index = engine.proteins
+    limited = ("residues", "text_letters", "prompts", "top")
+    shown_limits = {name: getattr(limits, name) for name in limited}
     return {
         "title": title,
         "step": None if index is None else index.manifest["step"],
@@ -26,9 +28,7 @@ def describe_engine(engine: SearchEngine, limits: Limits, title: str, weights: s
         "score": DEFINITION,
         "calibrated": sorted(map(list, calibrated(engine))),
         "weights": weights,
-        "limits": {
-            key: getattr(limits, key) for key in ("residues", "text_letters", "prompts", "top")
-        },
+        "limits": shown_limits,
         "examples": [] if index is None else examples(index),
         "organisms": [] if index is None else organisms(index),
     }
@@ -47,31 +47,30 @@ def organisms(index: Index) -> list[dict[str, str | int]]:
 
 
 def calibrated(engine: SearchEngine) -> set[tuple[str, str]]:
-    """The pairs of question kind and trait that have calibrated confidences."""
+    """The pairs of query kind and trait that have calibrated confidences."""
     indexes = [*([engine.proteins] if engine.proteins else []), *engine.libraries.values()]
     known = [engine.calibration, *(index.calibration for index in indexes)]
     return {(table.question, table.trait) for one in filter(None, known) for table in one.tables}
 
 
 def examples(index: Index) -> list[dict[str, str]]:
-    """Suggests questions, based on the annotations of some of the index's proteins."""
+    """Suggests queries, based on the annotations of some of the index's proteins."""
     rows = np.linspace(0, len(index) - 1, min(len(index), 50)).astype(int).tolist()
     items = sorted(
         (item_table.item_at(index.items, row) for row in rows),
         key=lambda item: len(item["name"] or ""),
     )
     described = [item for item in items if item_table.property_contents(item)]
-    tried = [{"label": item["name"], "query": item["name"]} for item in described if item["name"]][
-        :1
-    ]
-    located = [item for item in described if 0 < len(item["location"]) <= 60]
-    tried += [
-        {"label": item["location"], "query": f"{PREFIXES['location']}: {item['location']}"}
-        for item in located[-1:]
+    named = [item["name"] for item in described if item["name"]]
+    suggested = [{"label": name, "query": name} for name in named[:1]]
+    located = [item["location"] for item in described if 0 < len(item["location"]) <= 60]
+    suggested += [
+        {"label": location, "query": f"{PREFIXES['location']}: {location}"}
+        for location in located[-1:]
     ]
     sequenced = [item for item in described or items if 20 <= len(item["sequence"]) <= 1000]
-    tried += [
+    suggested += [
         {"label": f"the sequence of {item['id']}", "query": f">{item['id']}\n{item['sequence']}"}
         for item in sequenced[-1:]
     ]
-    return tried or [{"label": "ATP-binding kinase", "query": "ATP-binding kinase"}]
+    return suggested or [{"label": "ATP-binding kinase", "query": "ATP-binding kinase"}]

@@ -14,7 +14,7 @@ from protclip_jax.serve.limits import Limits
 TOKENS_A_SECOND = 1000
 """A request of n tokens is due n / `TOKENS_A_SECOND` seconds after its arrival.
 
-Short questions thus overtake long ones that have just arrived, but no request waits for all the
+Short requests thus overtake long ones that have just arrived, but no request waits for all the
 short ones that arrive after it.
 """
 

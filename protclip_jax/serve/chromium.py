@@ -75,7 +75,10 @@ class Chromium:
         end = time.monotonic() + WAIT_SECONDS
         while not (value := self.evaluate(expression)):
             if time.monotonic() > end:
-                raise RunError(f"Chromium never showed {expression}; look at the page by hand.")
+                raise RunError(
+                    f"Chromium did not show {expression} within {WAIT_SECONDS:.0f} s; open the "
+                    "page in a browser to see why."
+                )
             time.sleep(0.1)
         return value
 
@@ -102,7 +105,7 @@ class Chromium:
                 return answer["result"]
             if answer.get("id") == number:
                 raise RunError(f"Chromium refused {method}: {answer['error']['message']}.")
-        raise RunError("Chromium ended by itself; run it by hand to see why.")
+        raise RunError("Chromium stopped unexpectedly; run it in a terminal to see why.")
 
     def _messages(self) -> Iterator[dict]:
         """Yields the browser's messages until it ends."""

@@ -38,7 +38,7 @@ def room_for_connections() -> Room:
     backlog, answered = min(BACKLOG, free // 4), min(CONNECTIONS, free // 2)
     if answered < LEAST:
         raise UserError(
-            f"the limit of open files, {limit}, leaves no room for connections; raise it to at "
+            f"the limit of {limit} open files leaves no room for connections; raise it to at "
             f"least {limit - free + 4 * LEAST} (`ulimit -n`)."
         )
     return Room(answered, min(2 * answered, free - backlog), backlog)

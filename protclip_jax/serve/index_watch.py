@@ -36,7 +36,7 @@ class IndexWatch:
             if _was_written_to(path, before):
                 raise ChangedIndex(
                     f"{path} was changed while the server had it open; restart the server, and "
-                    "next time write the new index to another folder."
+                    "write new indexes to another folder."
                 )
 
 

@@ -23,7 +23,7 @@ Rows = Int64[np.ndarray, " m"] | None
 
 
 class SearchJob(NamedTuple):
-    """A question to some of the engine's indexes: `PROTEINS` and names of libraries.
+    """A query for some of the engine's indexes: `PROTEINS` and names of libraries.
 
     Attributes:
       among: the rows of proteins to search; None searches all.
@@ -82,15 +82,13 @@ def work(
     """
     results: list = [None] * len(jobs)
     searches = [position for position, job in enumerate(jobs) if isinstance(job, SearchJob)]
-    for position, answers in zip(
-        searches, _searched(engine, [jobs[position] for position in searches]), strict=True
-    ):
+    found = _searched(engine, [jobs[position] for position in searches])
+    for position, answers in zip(searches, found, strict=True):
         results[position] = answers
     tracks = [position for position, job in enumerate(jobs) if isinstance(job, TracksJob)]
     if tracks:
-        weights = segments(
-            engine, [jobs[i].sequence for i in tracks], [jobs[i].properties for i in tracks]
-        )
+        sequences = [jobs[i].sequence for i in tracks]
+        weights = segments(engine, sequences, [jobs[i].properties for i in tracks])
         for position, rows in zip(tracks, weights, strict=True):
             results[position] = rows
     for position, job in enumerate(jobs):
@@ -105,14 +103,12 @@ def _searched(engine: SearchEngine, jobs: Sequence[SearchJob]) -> list[dict[str,
     answers: list[dict[str, Answer]] = [{} for _ in jobs]
     vectors = engine.embed([job.query for job in jobs]) if jobs else None
     for name, index in {PROTEINS: engine.proteins, **engine.libraries}.items():
-        asking = [position for position, job in enumerate(jobs) if name in job.indexes]
-        if index is None or not asking:
+        chosen = [position for position, job in enumerate(jobs) if name in job.indexes]
+        if index is None or not chosen:
             continue
-        for some, among in _by_rows(jobs, asking) if name == PROTEINS else [(asking, None)]:
-            queries, top = (
-                [jobs[position].query for position in some],
-                max(jobs[position].top for position in some),
-            )
+        for some, among in _by_rows(jobs, chosen) if name == PROTEINS else [(chosen, None)]:
+            queries = [jobs[position].query for position in some]
+            top = max(jobs[position].top for position in some)
             found = engine.answers(index, queries, vectors[some], top, among=among)
             for position, answer in zip(some, found, strict=True):
                 answers[position][name] = dataclasses.replace(
@@ -121,10 +117,10 @@ def _searched(engine: SearchEngine, jobs: Sequence[SearchJob]) -> list[dict[str,
     return answers
 
 
-def _by_rows(jobs: Sequence[SearchJob], asking: Sequence[int]) -> Iterator[tuple[list[int], Rows]]:
+def _by_rows(jobs: Sequence[SearchJob], chosen: Sequence[int]) -> Iterator[tuple[list[int], Rows]]:
     """Groups jobs to search together, with their rows: first unrestricted jobs, then each other."""
-    limited = [position for position in asking if jobs[position].among is not None]
-    if everything := [position for position in asking if position not in limited]:
+    limited = [position for position in chosen if jobs[position].among is not None]
+    if everything := [position for position in chosen if position not in limited]:
         yield everything, None
     for position in limited:
         yield [position], jobs[position].among

@@ -21,7 +21,7 @@ class Limits:
       waiting: maximum number of requests that wait for the model; further ones get 429.
       batch_tokens: maximum tokens of requests computed together; a larger request runs alone.
       seconds: timeout after which a request gets 504.
-      residues, text_letters, prompts, top: maxima of a question.
+      residues, text_letters, prompts, top: maxima of a query.
     """
 
     waiting: int = 64

@@ -15,7 +15,7 @@ from protclip_jax.serve import server
 from protclip_jax.serve.limits import Limits
 
 RETRY_SECONDS = 5
-SENTENCE = "The server is loading its model; try again in a moment."
+SENTENCE = "The server is loading the model; try again in a moment."
 _HEADERS = {"Retry-After": str(RETRY_SECONDS), "Connection": "close"}
 _PAGE = f"""<!doctype html>
 <html lang="en">
@@ -24,7 +24,7 @@ _PAGE = f"""<!doctype html>
 <meta name="color-scheme" content="light dark">
 <meta http-equiv="refresh" content="{RETRY_SECONDS}">
 <title>Loading</title>
-<p>{SENTENCE} This page asks again by itself.</p>
+<p>{SENTENCE} This page reloads automatically.</p>
 </html>
 """
 

@@ -7,7 +7,7 @@ import time
 QUIET_SECONDS = 60.0
 LOGGERS = ("uvicorn.error", "asyncio")
 _EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
-_SENTENCE = "no connection can be accepted (%s); raise the limit of open files (`ulimit -n`)."
+_SENTENCE = "cannot accept connections (%s); raise the limit of open files (`ulimit -n`)."
 
 
 class OnceAMinute(logging.Filter):

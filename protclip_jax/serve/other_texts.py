@@ -29,8 +29,8 @@ class OtherTexts:
             return None
         found = others_of(properties, self.texts, count)
         others = {name: some for name, some in found.items() if len(some) >= FEWEST_OTHERS}
-        asked = {name: text for name, text in properties.items() if name in others}
-        return ContrastJob(sequence, asked, others) if asked else None
+        compared = {name: text for name, text in properties.items() if name in others}
+        return ContrastJob(sequence, compared, others) if compared else None
 
 
 def track_answers(

@@ -1,6 +1,6 @@
 """`python -m protclip_jax.serve.pictures`: takes screenshots of the page as PNG.
 
-They show the answer to a question and one of its proteins, on desktop and phone, light and dark.
+They show the answer to a query and one of its proteins, on desktop and phone, light and dark.
 """
 
 import argparse
@@ -58,12 +58,12 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         prog="python -m protclip_jax.serve.pictures",
         epilog="Example: python -m protclip_jax.serve.pictures --checkpoint runs/demo --index "
         'runs/demo/index --text "Adds water to double bonds." --output pictures',
-        description="Takes pictures of the page with Chromium; without one, says so and ends.",
+        description="Takes screenshots of the page; does nothing if Chromium is not installed.",
     )
     add = parser.add_argument
-    add("--checkpoint", required=True, metavar="DIR", help="as of the server")
-    add("--index", required=True, metavar="DIR", help="as of the server")
-    add("--text", required=True, help="the question; the protein is its nearest hit")
+    add("--checkpoint", required=True, metavar="DIR", help="as for the server")
+    add("--index", required=True, metavar="DIR", help="as for the server")
+    add("--text", required=True, help="query; the protein is its nearest hit")
     add("--output", type=Path, required=True, metavar="DIR", help="folder for the PNG files")
     return parser.parse_args(arguments)
 
@@ -74,7 +74,7 @@ def serving(options: argparse.Namespace) -> Iterator[str]:
     try:
         from protclip_jax.serve import server
     except ImportError as error:
-        raise missing_extra("the server needs more packages", "serve", error) from error
+        raise missing_extra("the server needs additional packages", "serve", error) from error
     given = ["--checkpoint", options.checkpoint, "--index", options.index, "--links", "none"]
     served = serve.parse_arguments([*given, "--skip_warm_up"])
     # Without warm-up, the first answer waits until its programs are compiled.
@@ -115,7 +115,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parse_arguments(arguments)
     refuse_existing([options.output / picture.file for picture in PICTURES])
     if (path := chromium.find_chromium()) is None:
-        tell("no pictures of the page: there is no Chromium on this machine.")
+        tell("took no screenshots: Chromium is not installed.")
         return
     options.output.mkdir(parents=True, exist_ok=True)
     with serving(options) as address, chromium.opened(path) as browser:
@@ -123,7 +123,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             shot = take(browser, address, options.text, picture)
             with new_file(options.output / picture.file) as partial:
                 partial.write_bytes(shot)
-    tell(f"wrote {len(PICTURES)} pictures of the page to {options.output}.")
+    tell(f"wrote {len(PICTURES)} screenshots of the page to {options.output}.")
 
 
 if __name__ == "__main__":

@@ -46,8 +46,8 @@ def listening_socket(host: str, port: int) -> socket.socket:
         bound.close()
         reason = getattr(error, "strerror", None) or error
         raise UserError(
-            f"--host={host} --port={port} cannot be used ({reason}); choose another, --port "
-            "0 takes a free one."
+            f"--host={host} --port={port} cannot be used ({reason}); choose another address, or a "
+            "free port with --port 0."
         ) from error
     return bound
 

@@ -1,8 +1,8 @@
-// Requests to the server. The token, where there is one, comes in the address behind '#', which browsers send to nobody.
+// Requests to the server. A token comes in the address after '#', which browsers do not send to the server.
 
 const KEY = "protclip-token";
 
-// Whether there was one.
+// Stores the token of the address; returns whether there is one.
 export function takeToken() {
   const found = /^#token=(.+)$/.exec(location.hash);
   if (found) {
@@ -12,7 +12,7 @@ export function takeToken() {
   return Boolean(found);
 }
 
-// What was percent-encoded; as it stands where it is not, so that the server can say that the token is wrong.
+// Decodes percent-encoding. Malformed text is returned unchanged, so that the server can reject the token.
 function decoded(text) {
   try {
     return decodeURIComponent(text);
@@ -21,7 +21,7 @@ function decoded(text) {
   }
 }
 
-// The server's sentence on why it gives no answer, with the status.
+// An error that the server explained, with its status.
 export class Refusal extends Error {
   constructor(sentence, status) {
     super(sentence);
@@ -29,7 +29,7 @@ export class Refusal extends Error {
   }
 }
 
-// The answer as an object; a Refusal with the server's sentence where it refuses.
+// Returns the answer as an object; throws a Refusal if the server answers with an error.
 export async function ask(path, body, signal) {
   const headers = {};
   const token = sessionStorage.getItem(KEY);
@@ -43,14 +43,14 @@ export async function ask(path, body, signal) {
     });
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new Error("The server cannot be reached; is it still running?");
+    throw new Error("The server cannot be reached; check that it is running.");
   }
   let answer;
   try {
     answer = await response.json();
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    if (response.status === 413) throw new Error("The question is longer than this server accepts.");
+    if (response.status === 413) throw new Error("The query is longer than this server accepts; shorten it.");
     throw new Error(`The server answered with status ${response.status} and no explanation.`);
   }
   if (!response.ok) throw new Refusal(answer.error || `The server answered with status ${response.status}.`, response.status);

@@ -1,7 +1,7 @@
-// The page: the question, its answer, and one protein. The address behind '#' says which, so that "back" works.
+// The page: the query, its answer, and one protein. The address after '#' selects what is shown, so that "back" works.
 
 import { ask, Refusal, takeToken } from "./api.js";
-import { MOST_QUESTIONS, questionsOf, showBatch, titleOf } from "./batch.js";
+import { MOST_QUERIES, queriesOf, showBatch, titleOf } from "./batch.js";
 import { h, sentence } from "./dom.js";
 import { keepFocus, restoreFocus } from "./focus.js";
 import { PROPERTIES, showProtein } from "./protein.js";
@@ -9,37 +9,37 @@ import { showResults } from "./results.js";
 import { showWaiting } from "./waiting.js";
 
 const byId = (id) => document.getElementById(id);
-const [query, kind, taxon, button] = ["query", "kind", "taxon", "search"].map(byId);
+const [queryBox, kind, taxon, button] = ["query", "kind", "taxon", "search"].map(byId);
 const [message, results, protein] = ["message", "results", "protein"].map(byId);
 const NAME = "ProtCLIP search", KINDS = [...kind.options].map((option) => option.value);
-let shown = new AbortController(); // ends the requests of an address when there is another
-let last = null; // the latest answer, and the question that it is of
-let lastBatch = null; // the latest list of questions, and their answers
-let texts = {}; // of the question, for proteins that have no texts of their own
+let shown = new AbortController(); // aborts the requests of an address when the address changes
+let last = null; // the latest answer and its query
+let lastBatch = null; // the latest list of queries and their answers
+let texts = {}; // texts from the query, for proteins without texts
 
-function tell(sentence) {
+function showMessage(sentence) {
   message.textContent = sentence || "";
   message.hidden = !sentence;
 }
 
-// For those who cannot see what has come.
-const say = (sentence) => { byId("status").textContent = sentence; };
-const entitle = (what) => { document.title = what ? `${what} – ${NAME}` : NAME; };
+// For screen readers.
+const announce = (sentence) => { byId("status").textContent = sentence; };
+const setTitle = (title) => { document.title = title ? `${title} – ${NAME}` : NAME; };
 
 function go(address) {
   if (location.hash === address) route();
   else location.hash = address;
 }
 
-// `question` is {text, as, of}: what is asked, how it is read, and the organisms as they were typed.
+// A query is {text, as, of}: the text, how to read it, and the organisms as typed.
 function address(path, { text, as = "auto", of = "" }) {
   return `#/${path}?${new URLSearchParams({ q: text, ...(as === "auto" ? {} : { as }), ...(of ? { of } : {}) })}`;
 }
-const searchAddress = (question) => address("search", question);
+const searchAddress = (query) => address("search", query);
 const isSame = (one, other) => ["text", "as", "of"].every((key) => one[key] === other[key]);
-const typed = () => ({ text: query.value, as: kind.value, of: taxon.value.trim() });
+const typed = () => ({ text: queryBox.value, as: kind.value, of: taxon.value.trim() });
 
-// Not `disabled`, which would take the focus away.
+// Not `disabled`, because that would remove the focus.
 function setBusy(busy) {
   button.setAttribute("aria-disabled", busy);
   button.textContent = busy ? "Searching…" : "Search";
@@ -50,13 +50,13 @@ function answerTo({ text, as, of }, signal) {
   return ask("/api/search", { query: text, kind: as, taxon: taxa }, signal);
 }
 
-// Makes `last` the answer to a question.
-async function search(question, signal) {
-  if (last && isSame(last.question, question)) return;
+// Sets `last` to the answer to a query.
+async function search(query, signal) {
+  if (last && isSame(last.query, query)) return;
   setBusy(true);
   const end = showWaiting(results);
   try {
-    last = { question, answer: await answerTo(question, signal) };
+    last = { query, answer: await answerTo(query, signal) };
   } finally {
     end();
     if (!signal.aborted) {
@@ -73,43 +73,43 @@ function noteTexts({ understood, proteins, labels }) {
 const openProteinPage = (id) => go(`#/protein?${new URLSearchParams({ id })}`);
 
 function show() {
-  const { question, answer } = last;
-  entitle(titleOf(question));
-  showResults(results, answer, question.of, {
-    openProtein: openProteinPage, tell,
-    openSequence: () => go(address("sequence", question)),
-    readAs: (other) => go(searchAddress({ ...question, as: other })),
-    only: (organism) => go(searchAddress({ ...question, of: organism })),
+  const { query, answer } = last;
+  setTitle(titleOf(query));
+  showResults(results, answer, query.of, {
+    openProtein: openProteinPage, showMessage,
+    openSequence: () => go(address("sequence", query)),
+    readAs: (other) => go(searchAddress({ ...query, as: other })),
+    only: (organism) => go(searchAddress({ ...query, of: organism })),
   });
-  say(summary(answer));
+  announce(summary(answer));
   restoreFocus("results-title");
 }
 
 function summary({ proteins, matches, labels }) {
   const best = proteins?.hits[0];
-  const parts = [matches.length ? `${matches.length} proteins are named so` : null,
+  const parts = [matches.length ? `${matches.length} proteins match by name` : null,
     best ? `${proteins.hits.length} proteins; the nearest is ${best.id}, ${best.name}` : null,
     ...Object.entries(labels).map(([name, { hits }]) => `${hits.length} descriptions of ${name}`)];
   return `${parts.filter(Boolean).join(". ")}.`;
 }
 
-async function showList(question, questions, signal) {
-  if (questions.length > MOST_QUESTIONS) {
-    throw new Error(`There are ${questions.length.toLocaleString("en")} questions; at most ${MOST_QUESTIONS} are asked at once. ` +
+async function showList(query, queries, signal) {
+  if (queries.length > MOST_QUERIES) {
+    throw new Error(`There are ${queries.length.toLocaleString("en")} queries; the page accepts at most ${MOST_QUERIES}. ` +
       "For a whole file, run python -m protclip_jax.annotate.");
   }
-  if (!questions.length) throw new Error("There is no question in these lines.");
-  if (!lastBatch || !isSame(lastBatch.question, question)) {
-    lastBatch = { question, entries: questions.map((each) => ({ question: each })) };
+  if (!queries.length) throw new Error("The lines are empty; enter one query per line.");
+  if (!lastBatch || !isSame(lastBatch.query, query)) {
+    lastBatch = { query, entries: queries.map((each) => ({ query: each })) };
   }
-  entitle(`${questions.length} questions`);
-  const done = showBatch(results, lastBatch.entries, { search: answerTo, openProtein: openProteinPage, tell, say, signal,
-    openQuestion: (one) => go(searchAddress(one)) });
+  setTitle(`${queries.length} queries`);
+  const done = showBatch(results, lastBatch.entries, { search: answerTo, openProtein: openProteinPage, showMessage, announce, signal,
+    openQuery: (one) => go(searchAddress(one)) });
   restoreFocus("results-title");
   await done;
 }
 
-// A text's property by its prefix: what it says is also what the residues of a hit can be weighed for.
+// The property that a text's prefix names, with its content, which also fills the boxes of a hit's tracks.
 function propertiesOf(text) {
   const prefixes = { "PROTEIN NAME": "name", FUNCTION: "function", "SUBCELLULAR LOCATION": "location", SIMILARITY: "similarity" };
   for (const [prefix, name] of Object.entries(prefixes)) {
@@ -118,7 +118,7 @@ function propertiesOf(text) {
   return {};
 }
 
-// For a pasted protein: the best hit's name, or the best label, which may be a text with its prefix.
+// The texts for a pasted protein: the name of the best protein, or else the best label, which may have a prefix.
 function described({ proteins, labels }) {
   const first = proteins?.hits[0]?.name || Object.values(labels)[0]?.hits[0]?.name || "";
   const properties = propertiesOf(first);
@@ -126,30 +126,30 @@ function described({ proteins, labels }) {
 }
 
 async function openProtein(id, given, signal) {
-  entitle(id);
+  setTitle(id);
   try {
     await open(await ask(`/api/protein?${new URLSearchParams({ id })}`, undefined, signal), given, signal);
   } catch (error) {
-    if (error instanceof Refusal && error.status === 404) entitle("Not found");
+    if (error instanceof Refusal && error.status === 404) setTitle("Not found");
     throw error;
   }
 }
 
 async function openSequence({ kind: read, name, sequence }, given, signal) {
-  if (read !== "protein") throw new Error("This is a text and has no residues to show; paste a sequence.");
+  if (read !== "protein") throw new Error("A text has no residues to show; paste a sequence.");
   await open({ id: name || "Your protein", sequence, length: sequence.length }, given, signal);
 }
 
 function open(known, given, signal) {
-  entitle([known.id, known.name].filter(Boolean).join(" · "));
+  setTitle([known.id, known.name].filter(Boolean).join(" · "));
   const edited = Object.fromEntries(Object.keys(PROPERTIES).filter((name) => given.has(name)).map((name) => [name, given.get(name)]));
   const drawn = showProtein(protein, known, { ...texts, ...known.properties, ...edited }, {
-    back, tell, signal, remember, search: (sequence) => go(searchAddress({ text: sequence })) });
+    back, showMessage, signal, remember, search: (sequence) => go(searchAddress({ text: sequence })) });
   restoreFocus("protein-title");
   return drawn;
 }
 
-// Keeps the texts of a protein's tracks in its address; `isNew` makes a step that "back" undoes.
+// Keeps the texts of a protein's tracks in its address; `isNew` adds a history entry, so that "back" undoes it.
 function remember(given, isNew) {
   const [path, parameters] = location.hash.split(/\?(.*)/s);
   const all = new URLSearchParams(parameters || "");
@@ -162,8 +162,8 @@ function remember(given, isNew) {
 }
 
 function back() {
-  if (last) go(searchAddress(last.question));
-  else if (lastBatch) go(searchAddress(lastBatch.question));
+  if (last) go(searchAddress(last.query));
+  else if (lastBatch) go(searchAddress(lastBatch.query));
   else go("#/");
 }
 
@@ -174,53 +174,53 @@ async function route() {
   setBusy(false);
   const [path, parameters] = location.hash.slice(1).split(/\?(.*)/s);
   const given = new URLSearchParams(parameters || "");
-  const asked = ["/search", "/sequence"].includes(path) ? given.get("q") : null;
+  const text = ["/search", "/sequence"].includes(path) ? given.get("q") : null;
   const id = path === "/protein" ? given.get("id") : null;
-  tell(["", "/", "/search", "/sequence", "/protein"].includes(path) ? null : `This page has nothing at #${path}.`);
-  say("");
+  showMessage(["", "/", "/search", "/sequence", "/protein"].includes(path) ? null : `Unknown address #${path}; start a new search.`);
+  announce("");
   protein.hidden = true;
   results.hidden = true;
-  byId("intro").hidden = Boolean(asked || id);
-  byId("sureness").close();
+  byId("intro").hidden = Boolean(text || id);
+  byId("confidence").close();
   try {
-    if (asked) await answer(path, asked, given, signal);
+    if (text) await answer(path, text, given, signal);
     else if (id) await openProtein(id, given, signal);
-    else entitle("");
+    else setTitle("");
   } catch (error) {
-    if (!signal.aborted) tell(error.message);
+    if (!signal.aborted) showMessage(error.message);
   }
 }
 
-async function answer(path, asked, given, signal) {
-  query.value = asked;
+async function answer(path, text, given, signal) {
+  queryBox.value = text;
   const as = given.get("as") === "text" ? "name" : given.get("as");
   kind.value = KINDS.includes(as) ? as : "auto";
   taxon.value = given.get("of") || "";
-  const question = typed(), questions = path === "/search" ? questionsOf(question) : null;
-  entitle(titleOf(question));
-  if (questions) {
+  const query = typed(), queries = path === "/search" ? queriesOf(query) : null;
+  setTitle(titleOf(query));
+  if (queries) {
     last = null;
-    await showList(question, questions, signal);
+    await showList(query, queries, signal);
     return;
   }
-  await search(question, signal);
+  await search(query, signal);
   noteTexts(last.answer);
   if (path === "/search") show();
   else await openSequence(last.answer.understood, given, signal);
 }
 
-function about(told) {
-  const parts = [told.title];
-  if (told.proteins) parts.push(`${told.proteins.items.toLocaleString("en")} proteins, ${told.proteins.search} search`);
-  for (const [name, items] of Object.entries(told.labels)) parts.push(`${items.toLocaleString("en")} labels of ${name}`);
+function showAbout(about) {
+  const parts = [about.title];
+  if (about.proteins) parts.push(`${about.proteins.items.toLocaleString("en")} proteins, ${about.proteins.search} search`);
+  for (const [name, items] of Object.entries(about.labels)) parts.push(`${items.toLocaleString("en")} labels of ${name}`);
   byId("about").textContent = parts.filter(Boolean).join(" · ");
-  byId("score").textContent = `Exactly: ${told.score}.`;
-  byId("weights").replaceChildren(...sentence(told.weights));
-  taxon.parentElement.hidden = !told.proteins;
-  byId("organisms").append(...told.organisms.map(({ organism, taxon: number, proteins }) =>
+  byId("score").textContent = `Definitions: ${about.score}.`;
+  byId("weights").replaceChildren(...sentence(about.weights));
+  taxon.parentElement.hidden = !about.proteins;
+  byId("organisms").append(...about.organisms.map(({ organism, taxon: number, proteins }) =>
     h("option", { value: number || organism }, `${organism} (${proteins.toLocaleString("en")} proteins)`)));
-  byId("examples").hidden = !told.examples.length;
-  byId("examples").append(...told.examples.map(({ label, query: text }) => h("button", { type: "button", class: "plain chip", title: text,
+  byId("examples").hidden = !about.examples.length;
+  byId("examples").append(...about.examples.map(({ label, query: text }) => h("button", { type: "button", class: "plain chip", title: text,
     on: { click: () => go(searchAddress({ text })) } }, label)));
 }
 
@@ -232,9 +232,9 @@ async function start() {
     return route();
   });
   try {
-    about(await ask("/api/about"));
+    showAbout(await ask("/api/about"));
   } catch (error) {
-    tell(error.message);
+    showMessage(error.message);
     return;
   }
   await route();
@@ -242,11 +242,11 @@ async function start() {
 
 byId("ask").addEventListener("submit", (event) => {
   event.preventDefault();
-  if (!query.value.trim()) tell("The question is empty: describe a protein in words, or paste a sequence.");
+  if (!queryBox.value.trim()) showMessage("The query is empty; describe a protein in words, or paste a sequence.");
   else go(searchAddress(typed()));
 });
-query.addEventListener("keydown", (event) => {
-  const isList = query.value.startsWith(">") || kind.value === "lines";
+queryBox.addEventListener("keydown", (event) => {
+  const isList = queryBox.value.startsWith(">") || kind.value === "lines";
   if (event.key === "Enter" && !event.shiftKey && !event.isComposing && !isList) {
     event.preventDefault();
     byId("ask").requestSubmit();

@@ -1,4 +1,4 @@
-// openapi.json for people: what each address takes, an example, and the errors that it answers with.
+// Shows openapi.json as a page: the fields, an example and the errors of each address.
 
 import { cell, h, row, rowHead, sentence, table } from "./dom.js";
 
@@ -57,6 +57,6 @@ try {
   document.getElementById("routes").append(...Object.entries(paths).flatMap(([path, methods]) =>
     Object.entries(methods).map(([method, route]) => described(path, method, route, components.schemas))));
 } catch (error) {
-  message.textContent = `The description cannot be read (${error.message}); is the server still running?`;
+  message.textContent = `The description cannot be read (${error.message}); check that the server is running.`;
   message.hidden = false;
 }

@@ -1,4 +1,4 @@
-// Elements from data. Text always goes in as text, never as HTML: names in an index are whatever somebody wrote.
+// Creates elements from data. Text is inserted as text, never as HTML, because names in an index are not trusted.
 
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -15,13 +15,13 @@ function fill(element, attributes, children) {
 export const h = (tag, attributes = {}, ...children) => fill(document.createElement(tag), attributes, children);
 export const s = (tag, attributes = {}, ...children) => fill(document.createElementNS(SVG, tag), attributes, children);
 
-// A sentence in which what stands between backticks is to be typed.
+// A sentence as elements; text between backticks is shown as code.
 export const sentence = (text) => text.split("`").map((part, i) => (i % 2 ? h("code", {}, part) : part));
 
 export const plainButton = (attributes, label, action) =>
   h("button", { type: "button", class: "plain", ...attributes, on: { click: action } }, label);
 
-// A table with a caption for those who cannot see it. The roles keep it a table where the style makes cards of its rows.
+// A table with a caption for screen readers. The roles preserve the table when the style shows its rows as cards.
 export function table(caption, columns, rows, attributes = {}) {
   const heads = columns.map(({ label, kind }) => h("th", { scope: "col", role: "columnheader", class: kind },
     label || h("span", { class: "unseen" }, "Links")));
@@ -29,7 +29,7 @@ export function table(caption, columns, rows, attributes = {}) {
     h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, ...heads)), h("tbody", { role: "rowgroup" }, ...rows));
 }
 
-// A cell; `label` is shown before it where the head of the table is not.
+// A cell; `label` is shown before it if the table's head is hidden.
 export const cell = (kind, label, ...children) => h("td", { role: "cell", class: kind, "data-label": label }, ...children);
 export const rowHead = (...children) => h("th", { scope: "row", role: "rowheader", class: "what" }, ...children);
 export const row = (...cells) => h("tr", { role: "row" }, ...cells);

@@ -1,9 +1,9 @@
-// What the page saves. Whoever opens it, a spreadsheet or a terminal, computes and carries out nothing of it.
+// The files that the page saves. A spreadsheet or terminal that opens them must not execute any of their content.
 
 import { ask } from "./api.js";
 import { h } from "./dom.js";
 
-const ACTED_ON = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g;
+const CONTROLS = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g;
 const FORMULA = /^[=+\-@\uff1d\uff0b\uff0d\uff20]/;
 const FACTS = ["id", "entry_name", "name", "gene", "organism", "taxon", "length", "source", "function", "location"];
 const COLUMNS = ["query", "by", "rank", ...FACTS, "cosine", "margin", "confidence", "low", "base_rate", "trait", "q"];
@@ -14,9 +14,9 @@ export function download(name, type, content) {
   setTimeout(() => URL.revokeObjectURL(address), 10000);
 }
 
-// On one line and without controls; text that begins like a formula gets ' before it, numbers stay.
+// A cell on one line without control characters. Text that begins like a formula gets a leading '; numbers do not.
 export function plainCell(value) {
-  const text = String(value ?? "").replace(ACTED_ON, "\ufffd").replace(/\s+/g, " ").trim();
+  const text = String(value ?? "").replace(CONTROLS, "\ufffd").replace(/\s+/g, " ").trim();
   return FORMULA.test(text) && Number.isNaN(Number(text)) ? `'${text}` : text;
 }
 
@@ -25,7 +25,7 @@ export const tsv = (rows) => rows.map((row) => `${row.map(plainCell).join("\t")}
 const quoted = (text) => (/[",]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
 export const csv = (rows) => rows.map((row) => `${row.map(plainCell).map(quoted).join(",")}\r\n`).join("");
 
-// A name for a file that no system minds.
+// A file name that is valid on every system.
 export const fileName = (text, otherwise) => text.replace(/[^\w.-]+/g, "_").slice(0, 80) || otherwise;
 
 function numbers({ cosine, margin, confidence, q_value: q }) {
@@ -44,23 +44,23 @@ function rowsOf(found) {
 export const saveTsv = (name, found) => download(`${name}.tsv`, "text/tab-separated-values", tsv(rowsOf(found)));
 export const saveCsv = (name, found) => download(`${name}.csv`, "text/csv", csv(rowsOf(found)));
 
-// The sequences of all proteins that were found; returns a sentence on those that the index has none of.
+// Saves the sequences of all proteins found; returns a sentence about proteins without a sequence in the index.
 export async function saveFasta(name, found) {
   const ids = [...new Set(found.flatMap(({ hits }) => hits).filter((hit) => hit.length !== undefined).map((hit) => hit.id))];
   const { fasta, missing } = await ask("/api/fasta", { ids });
   if (fasta) download(`${name}.fasta`, "text/x-fasta", fasta);
-  return missing.length ? `The index holds no sequence of ${missing.slice(0, 5).join(", ")}${missing.length > 5 ? ", …" : ""}.` : "";
+  return missing.length ? `The index has no sequence of ${missing.slice(0, 5).join(", ")}${missing.length > 5 ? ", …" : ""}.` : "";
 }
 
-// The buttons; `found` is called when one is pressed.
-export function downloads(name, found, { tell, hasProteins }) {
+// The download buttons; `found` is called when one is pressed.
+export function downloads(name, found, { showMessage, hasProteins }) {
   const button = (kind, save) => h("button", { type: "button", class: "plain download", "data-kind": kind,
     "aria-label": `Download ${kind}`, on: { click: save } }, kind);
   const fasta = async () => {
     try {
-      tell(await saveFasta(name, found()));
+      showMessage(await saveFasta(name, found()));
     } catch (error) {
-      tell(error.message);
+      showMessage(error.message);
     }
   };
   return h("div", { class: "tools" }, h("span", { class: "note", "aria-hidden": "true" }, "Download"),

@@ -1,13 +1,13 @@
-// Where the focus goes when what had it is gone: back to what an address was left from, else to the heading of what is shown.
+// Restores the focus if its element is gone: to the element that had it when the address was left, or else to the heading.
 
-const left = new Map(); // address → selector of what had the focus there
+const left = new Map(); // address → selector of the element that had the focus
 let hasMoved = false;
 
 const isLost = (element) => !element || element === document.body || !element.isConnected || Boolean(element.closest("[hidden]"));
 
 function selectorOf(element) {
   if (element?.id) return `#${CSS.escape(element.id)}`;
-  const name = ["data-id", "data-match", "data-question", "data-taxon", "data-sure"].find((each) => element?.hasAttribute(each));
+  const name = ["data-id", "data-match", "data-query", "data-taxon", "data-confidence"].find((each) => element?.hasAttribute(each));
   return name ? `[${name}="${CSS.escape(element.getAttribute(name))}"]` : null;
 }
 
@@ -18,7 +18,7 @@ export function keepFocus(address) {
   if (selector) left.set(address, selector);
 }
 
-// Called when an address is shown. What has the focus keeps it, and a page that was just opened begins at its top.
+// Called when an address is shown. An existing focus is kept, and a newly opened page starts at its top.
 export function restoreFocus(heading) {
   if (!hasMoved || !isLost(document.activeElement)) return;
   const selector = left.get(location.hash);

@@ -1,4 +1,4 @@
-// One protein: what is known of it, texts that can be changed, and the tracks of their weights.
+// One protein: its description, editable texts, and the tracks of their weights.
 
 import { ask } from "./api.js";
 import { h, plainButton, row, rowHead, cell, table } from "./dom.js";
@@ -8,9 +8,9 @@ import { Tracks } from "./tracks.js";
 export const PROPERTIES = { name: "Name", function: "Function", location: "Location", similarity: "Family (similarity)" };
 const HEAVIEST = 5;
 
-// `protein` is the answer of /api/protein, or {id, sequence} of one that was pasted; `texts` fill the boxes; `remember` is told of the
-// texts that are drawn; `signal` aborts when something else is shown, after which nothing is told.
-export function showProtein(section, protein, texts, { back, tell, signal, search, remember }) {
+// `protein` is the answer of /api/protein, or {id, sequence} of a pasted one; `texts` fill the boxes; `remember` receives the texts
+// that are drawn; `signal` aborts when something else is shown, after which no message is shown.
+export function showProtein(section, protein, texts, { back, showMessage, signal, search, remember }) {
   const boxes = Object.fromEntries(Object.keys(PROPERTIES).map((name) => [name, box(name, texts[name])]));
   const figure = h("div", { class: "figure", hidden: true });
   const update = h("button", { type: "submit", id: "update" }, "Draw tracks");
@@ -19,10 +19,10 @@ export function showProtein(section, protein, texts, { back, tell, signal, searc
     h("div", { class: "properties" }, ...Object.entries(PROPERTIES).map(([name, label]) =>
       h("div", {}, h("label", { for: `property-${name}`, class: `of-${name}` }, label), boxes[name]))),
     h("div", { class: "tools" }, update,
-      h("span", { class: "note" }, "Change a text and draw again: do the weights follow what it says?")));
+      h("span", { class: "note" }, "Change a text and draw again to see whether the weights follow it.")));
   section.replaceChildren(
     head(protein, { back, search }),
-    protein.sequence ? form : h("p", {}, "The index does not hold this protein's sequence. Paste it into the box above to see its residues."),
+    protein.sequence ? form : h("p", {}, "The index does not have this protein's sequence. Paste it into the box above to see its residues."),
     figure,
   );
   section.hidden = false;
@@ -32,7 +32,7 @@ export function showProtein(section, protein, texts, { back, tell, signal, searc
     const edited = Object.entries(given).filter(([name, text]) => text !== (protein.properties?.[name] || ""));
     const properties = Object.fromEntries(Object.entries(given).filter(([, text]) => text.trim()));
     remember(Object.fromEntries(edited), isNew);
-    tell(null);
+    showMessage(null);
     update.setAttribute("aria-disabled", "true");
     figure.setAttribute("aria-busy", "true");
     try {
@@ -40,7 +40,7 @@ export function showProtein(section, protein, texts, { back, tell, signal, searc
     } catch (error) {
       if (signal.aborted) return;
       figure.hidden = true;
-      tell(error.message);
+      showMessage(error.message);
     } finally {
       update.setAttribute("aria-disabled", "false");
       figure.setAttribute("aria-busy", "false");
@@ -49,16 +49,16 @@ export function showProtein(section, protein, texts, { back, tell, signal, searc
 
   function show(answer) {
     const readout = h("p", { id: "readout" });
-    const tracks = new Tracks(answer, protein.features || [], (here) => readout.replaceChildren(...(here ? told(here) : [HINT])));
+    const tracks = new Tracks(answer, protein.features || [], (residue) => readout.replaceChildren(...(residue ? described(residue) : [HINT])));
     readout.append(HINT);
     const cut = answer.tracks.filter((track) => track.cut).map((track) => PROPERTIES[track.property].toLowerCase());
     figure.replaceChildren(
       tools(tracks, fileName(protein.id, "protein")), readout, tracks.svg,
-      ...(cut.length ? [h("p", { class: "note", id: "cut" }, `Longer than the model reads, cut off behind: ${cut.join(", ")}.`)] : []),
+      ...(cut.length ? [h("p", { class: "note", id: "cut" }, `Text longer than the model reads, end cut off: ${cut.join(", ")}.`)] : []),
       heaviest(answer, tracks),
-      h("p", { class: "caution" }, "The weights say what the model attends to for each text. ",
+      h("p", { class: "caution" }, "The weights show what the model attends to for each text. ",
         ...document.getElementById("weights").cloneNode(true).childNodes,
-        " Shaded: residues that UniProt's features mark for the property."));
+        " Shaded: residues that UniProt annotates for the property."));
     figure.hidden = false;
     tracks.follow(figure, signal);
   }
@@ -93,15 +93,15 @@ function tools(tracks, file) {
   return h("div", { class: "tools", role: "group", "aria-label": "Tracks" },
     plainButton({ id: "zoom-in" }, "Zoom in", () => tracks.zoom(0.5)), plainButton({ id: "zoom-out" }, "Zoom out", () => tracks.zoom(2)),
     plainButton({ id: "whole" }, "Whole protein", () => tracks.whole()),
-    plainButton({ id: "before", "aria-label": "Residue before" }, "‹", () => tracks.step(-1)),
-    plainButton({ id: "after", "aria-label": "Residue after" }, "›", () => tracks.step(1)),
+    plainButton({ id: "before", "aria-label": "Previous residue" }, "‹", () => tracks.step(-1)),
+    plainButton({ id: "after", "aria-label": "Next residue" }, "›", () => tracks.step(1)),
     plainButton({ id: "save-svg", "aria-label": "Download the drawing as SVG" }, "SVG",
       () => download(`${file}.svg`, "image/svg+xml", tracks.drawing())),
     plainButton({ id: "save-tsv", "aria-label": "Download the weights as TSV" }, "TSV",
       () => download(`${file}.tsv`, "text/tab-separated-values", tracks.table())));
 }
 
-// The tracks in words, for those who cannot see them; each residue leads to its place.
+// The tracks as a table, for screen readers; each residue links to its position.
 function heaviest({ sequence, tracks: all }, tracks) {
   const residues = ({ weights }) => weights.map((weight, i) => ({ weight, i })).sort((a, b) => b.weight - a.weight).slice(0, HEAVIEST);
   const button = ({ weight, i }) => h("button", { type: "button", class: "link", title: weight.toPrecision(3),
@@ -112,7 +112,7 @@ function heaviest({ sequence, tracks: all }, tracks) {
     table("The heaviest residues of each track", [{ label: "Track" }, { label: "Residues" }], rows));
 }
 
-function told({ position, residue, weights, features }) {
+function described({ position, residue, weights, features }) {
   const parts = [h("strong", {}, `${residue}${position}`)];
   for (const [name, weight] of weights) parts.push(" ", h("span", { class: `of-${name}` }, `${name} ${weight ? weight.toPrecision(3) : "0"}`));
   if (features.length) parts.push(` · ${features.join("; ")}`);

@@ -1,10 +1,10 @@
-// The answer to a question: a table of proteins, and for a protein one of each library of labels.
+// The answer to a query: a table of proteins, and for a protein query a table of each library of labels.
 
 import { cell, h, plainButton, row, rowHead, table } from "./dom.js";
 import { downloads } from "./files.js";
-import { sureness } from "./sureness.js";
+import { confidenceCell } from "./confidence.js";
 
-// `actions` are openProtein(id), openSequence(), readAs(kind), only(organism) and tell(sentence); `of` is the organism that was chosen.
+// `actions` are openProtein(id), openSequence(), readAs(kind), only(organism) and showMessage(sentence); `of` is the chosen organism.
 export function showResults(section, answer, of, actions) {
   const { understood, proteins, labels, matches } = answer;
   const isProtein = understood.kind === "protein";
@@ -24,7 +24,7 @@ export function showResults(section, answer, of, actions) {
   section.hidden = false;
 }
 
-// As in WAI-ARIA's pattern of tabs: the Tab key reaches the chosen one, arrows, Home and End choose among them.
+// WAI-ARIA's tabs pattern: the Tab key reaches the selected tab; arrow keys, Home and End select another.
 function tabs(tables, panels) {
   const select = (chosen) => {
     panels.forEach((element, i) => { element.hidden = i !== chosen; });
@@ -59,14 +59,14 @@ function named(matches, { openProtein }) {
 function understanding(understood, { readAs }) {
   const link = (label, kind) => h("button", { type: "button", class: "link", "data-read-as": kind, on: { click: () => readAs(kind) } }, label);
   if (!understood.is_asked) {
-    return h("p", { class: "note", id: "understood" }, "Looked up only: the model's vocabulary has no word of it.");
+    return h("p", { class: "note", id: "understood" }, "Only looked up, because the model's vocabulary has none of its words.");
   }
   if (understood.kind === "text") {
     const isList = understood.asked[0].includes("\n");
-    return h("p", { class: "note", id: "understood" }, `Read as text and asked as “${understood.asked.join("” + “")}”` +
+    return h("p", { class: "note", id: "understood" }, `Read as text and searched as “${understood.asked.join("” + “")}”` +
       (understood.cut ? "; it is longer than the model reads, and its end was cut off" : "") +
       (understood.unknown.length ? `; not in the model's vocabulary: ${understood.unknown.slice(0, 10).join(", ")}.` : "."),
-      ...(isList ? [" ", link("Ask each line by itself", "lines")] : []));
+      ...(isList ? [" ", link("Search each line separately", "lines")] : []));
   }
   const changes = Object.entries(understood.changes).map(([what, count]) => `${count} ${what}`).join(", ");
   const name = understood.name ? ` ${understood.name}` : "";
@@ -88,10 +88,10 @@ function panel({ title, answer, isProtein }, { understood, matches, of }, action
     isProtein ? proteinTable(title, hits, actions) : labelTable(title, hits),
     h("div", { class: "heading" },
       h("p", { class: "note" }, `Best ${hits.length} of ${items.toLocaleString("en")} ${what}.`),
-      downloads("results", found, { tell: actions.tell, hasProteins: isProtein })));
+      downloads("results", found, { showMessage: actions.showMessage, hasProteins: isProtein })));
 }
 
-// The organisms among the hits, each a way to ask for it alone.
+// The organisms among the hits, as buttons that restrict the search to one.
 function facet(hits, of, { only }) {
   const counts = new Map();
   for (const { organism, taxon } of hits) {
@@ -100,7 +100,7 @@ function facet(hits, of, { only }) {
     counts.set(key, { organism, count: (counts.get(key)?.count || 0) + 1 });
   }
   if (of) {
-    return h("p", { class: "facet" }, h("span", {}, `Only of ${of}:`), plainButton({ id: "any-organism" }, "all organisms", () => only("")));
+    return h("p", { class: "facet" }, h("span", {}, `Organism: ${of}`), plainButton({ id: "any-organism" }, "all organisms", () => only("")));
   }
   if (counts.size < 2) return null;
   const chips = [...counts].sort((a, b) => b[1].count - a[1].count).slice(0, 8).map(([key, { organism, count }]) =>
@@ -121,7 +121,7 @@ function proteinTable(title, hits, { openProtein }) {
     cell("organism", "Organism", hit.gene ? h("strong", {}, hit.gene) : null,
       hit.organism ? h("small", { title: hit.taxon ? `NCBI taxon ${hit.taxon}` : null }, hit.organism) : null),
     cell("number residues", "Residues", hit.length ? hit.length.toLocaleString("en") : "?"),
-    cell("match", sure, ...sureness(hit)),
+    cell("match", sure, ...confidenceCell(hit)),
     cell("number cosine", "Cosine", hit.cosine.toFixed(3)),
     cell("source", "Source", hit.source),
     cell("out", null, hit.link ? h("a", { href: hit.link, target: "_blank", rel: "noopener noreferrer",
@@ -134,11 +134,11 @@ function labelTable(title, hits) {
   const head = [{ label: "#", kind: "number" }, { label: "Description" }, { label: sure }, { label: "Cosine", kind: "number" }];
   const rows = hits.map((hit) => row(
     cell("number rank", "#", String(hit.rank)), rowHead(h("strong", {}, hit.id), hit.name ? h("small", {}, hit.name) : null),
-    cell("match", sure, ...sureness(hit)), cell("number cosine", "Cosine", hit.cosine.toFixed(3))));
+    cell("match", sure, ...confidenceCell(hit)), cell("number cosine", "Cosine", hit.cosine.toFixed(3))));
   return table(title, head, rows, { class: "cards" });
 }
 
-// The entry name where the id does not hold it already.
+// The entry name, unless the id contains it.
 function entryName(hit) {
   return hit.entry_name && !hit.id.includes(hit.entry_name) ? h("span", { class: "entry" }, ` ${hit.entry_name}`) : null;
 }

@@ -1,9 +1,9 @@
-// Property weights drawn along a protein: hover, tap, keys, zoom, and export of exactly what the server computed.
+// Draws property weights along a protein, with hover, tap, keys, zoom, and export of the server's exact numbers.
 
 import { s } from "./dom.js";
 import { tsv } from "./files.js";
 
-// Of a drawing that is saved; on the page the style sheet's colours come before them.
+// The colours of a saved drawing; on the page, the style sheet overrides them.
 export const COLOURS = { name: "#CC79A7", function: "#0072B2", location: "#D55E00", similarity: "#009E73" };
 const GREY = "#6B757E", INK = "#333333", ACCENT = "#0B5D87";
 const LANE = 64, GAP = 12, FEATURE = 18, AXIS = 36, OVERVIEW = 34, LABEL_ROW = 20, TEXT = 12;
@@ -11,9 +11,9 @@ const NARROW = 640, WIDE_LEFT = 124, RIGHT = 14, NARROW_SIDE = 6;
 const SHORTEST_VIEW = 10, LETTER_WIDTH = 9, DRAGGED = 6;
 
 export class Tracks {
-  // `answer` is that of /api/tracks, `features` those of /api/protein; `say` is told what lies under the pointer or the chosen residue.
-  constructor({ sequence, tracks }, features, say) {
-    Object.assign(this, { sequence, tracks, features, say, pinned: null });
+  // Takes the answer of /api/tracks and the features of /api/protein; `onResidue` receives the residue under the pointer or the chosen one.
+  constructor({ sequence, tracks }, features, onResidue) {
+    Object.assign(this, { sequence, tracks, features, onResidue, pinned: null });
     this.lanes = [...new Set([...features].sort((a, b) => a.start - b.start).map((feature) => feature.type))];
     this.view = [0, sequence.length];
     this.svg = s("svg", {
@@ -29,7 +29,7 @@ export class Tracks {
     this.resize(1040);
   }
 
-  // Keeps the drawing as wide as what holds it, until `signal` aborts.
+  // Keeps the drawing as wide as its parent until `signal` aborts.
   follow(element, signal) {
     const observer = new ResizeObserver(() => {
       const width = Math.floor(this.svg.getBoundingClientRect().width);
@@ -39,7 +39,7 @@ export class Tracks {
     signal.addEventListener("abort", () => observer.disconnect());
   }
 
-  // One unit of the drawing is a pixel. Where there is little room, the names of the lanes stand above them.
+  // One unit of the drawing is a pixel. In a narrow drawing, the names of the lanes are above them.
   resize(width) {
     this.width = width;
     const narrow = width < NARROW;
@@ -74,7 +74,7 @@ export class Tracks {
     this.show(middle - length * before, middle + length * (1 - before));
   }
 
-  // The chosen residue where it is in view, else the middle of the view.
+  // The chosen residue if it is in view, else the middle of the view.
   middle() {
     const isShown = this.pinned !== null && this.view[0] <= this.pinned && this.pinned < this.view[1];
     return isShown ? this.pinned + 0.5 : (this.view[0] + this.view[1]) / 2;
@@ -90,7 +90,7 @@ export class Tracks {
     this.svg.replaceChildren(...parts, this.cursor);
   }
 
-  // Bars of single residues, or of the heaviest of several where these are narrower than half a pixel.
+  // Bars of single residues, or of the heaviest of several if these are narrower than half a pixel.
   lane(track, y) {
     const colour = COLOURS[track.property], highest = track.weights.reduce((a, b) => Math.max(a, b), 1e-9);
     const top = y + this.labelRow, bottom = top + LANE;
@@ -143,7 +143,7 @@ export class Tracks {
     return s("rect", { ...box, fill: COLOURS[feature.property] || GREY, class: `fill of-${feature.property || "none"}` });
   }
 
-  // The part of residues start…end (0-based, end excluded) that is in view; null where none is.
+  // The part of residues start…end (0-based, end excluded) that is in view; null if none is.
   clip(start, end) {
     const from = Math.max(start, this.view[0]), to = Math.min(end, this.view[1]);
     return from < to ? { x: this.x(from).toFixed(2), width: Math.max(1, (to - from) * this.scale).toFixed(2) } : null;
@@ -153,7 +153,7 @@ export class Tracks {
     const group = s("g", { fill: INK, "text-anchor": "middle", class: "ink" });
     const length = this.view[1] - this.view[0], most = Math.max(3, Math.floor(this.plotWidth / 80));
     const step = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000].find((size) => length / size <= most) || 10000;
-    // As far from the ends as half a number is wide.
+    // At least half the width of a number from both ends.
     const number = (position) => s("text", { y: this.below + 28,
       x: Math.max(this.left + 4, Math.min(this.width - 14, this.x(position - 0.5))).toFixed(2) }, String(position));
     for (let position = Math.ceil((this.view[0] + 1) / step) * step; position <= this.view[1]; position += step) group.append(number(position));
@@ -168,7 +168,7 @@ export class Tracks {
 
   get overviewTop() { return this.below + AXIS + this.labelRow + 8; }
 
-  // The whole protein with a window over what is in view, which can be dragged, or drawn anew.
+  // The whole protein with a window over the visible part, which can be dragged or redrawn.
   overview() {
     const top = this.overviewTop, per = this.plotWidth / this.sequence.length;
     const place = this.labelRow ? { x: this.left, y: top - 6 } : { x: this.left - 10, y: top + 13, "text-anchor": "end" };
@@ -204,7 +204,7 @@ export class Tracks {
     this.cursor.setAttribute("x", this.x(i));
     this.cursor.setAttribute("width", Math.max(1.5, this.scale));
     this.cursor.setAttribute("visibility", "visible");
-    this.say(this.facts(i));
+    this.onResidue(this.facts(i));
   }
 
   facts(i) {
@@ -219,16 +219,16 @@ export class Tracks {
 
   leave() {
     this.cursor.setAttribute("visibility", "hidden");
-    this.say(this.pinned === null ? null : this.facts(this.pinned));
+    this.onResidue(this.pinned === null ? null : this.facts(this.pinned));
   }
 
-  // Chooses a residue, whose numbers stay; the view moves where it lies outside.
+  // Chooses a residue, whose numbers stay visible; the view moves if the residue is outside it.
   pin(i) {
     this.pinned = Math.max(0, Math.min(this.sequence.length - 1, i));
     const [first, last] = this.view, { position, residue, weights, features } = this.facts(this.pinned);
-    const spoken = [`${residue}${position}`, ...weights.map(([name, weight]) => `${name} ${weight.toPrecision(3)}`), ...features];
+    const values = [`${residue}${position}`, ...weights.map(([name, weight]) => `${name} ${weight.toPrecision(3)}`), ...features];
     this.svg.setAttribute("aria-valuenow", position);
-    this.svg.setAttribute("aria-valuetext", spoken.join(", "));
+    this.svg.setAttribute("aria-valuetext", values.join(", "));
     if (this.pinned < first) this.show(this.pinned, this.pinned + last - first);
     else if (this.pinned >= last) this.show(this.pinned + 1 - (last - first), this.pinned + 1);
     else this.draw();
@@ -244,7 +244,7 @@ export class Tracks {
 
   step(residues) { this.pin(this.pinned === null ? this.view[0] : this.pinned + residues); }
 
-  // A tap or a click chooses a residue. Dragging over the tracks zooms to what is marked; over the window below it moves the view.
+  // A tap or click chooses a residue. Dragging over the tracks zooms to the marked part; dragging the window below moves the view.
   press(event) {
     const start = this.at(event);
     if (start.x < this.left - 4 || event.button !== 0) return;
@@ -260,7 +260,7 @@ export class Tracks {
       if (inside) this.show(first + now.whole - start.whole, last + now.whole - start.whole);
       else { mark.setAttribute("x", left); mark.setAttribute("width", right - left); }
     };
-    // A touch that turns into scrolling is cancelled, and marks nothing.
+    // A touch that turns into scrolling is cancelled and marks nothing.
     const up = (released) => {
       window.removeEventListener("pointermove", move);
       window.removeEventListener("pointerup", up);
@@ -299,7 +299,7 @@ export class Tracks {
     return tsv([header, ...rows]);
   }
 
-  // The drawing by itself, in the colours of its attributes.
+  // The drawing alone, in the colours of its attributes.
   drawing() {
     const copy = this.svg.cloneNode(true);
     copy.querySelector(".cursor").remove();

@@ -114,7 +114,7 @@ def test_embedding_files_become_the_same_index(indexed, tmp_path, capsys):
     assert "mean embeddings of proteins" in searching.told(capsys)
     (tmp_path / "bad.parquet").write_bytes(means.read_bytes()[:300])
     assert indexing_from(tmp_path / "bad.parquet", tmp_path / "b") == 2
-    assert "no sound embedding file" in searching.told(capsys)
+    assert "not a valid embedding file" in searching.told(capsys)
 
 
 def test_an_embedding_file_of_another_form_is_one_sentence(tmp_path, capsys):
@@ -126,8 +126,8 @@ def test_an_embedding_file_of_another_form_is_one_sentence(tmp_path, capsys):
         "long_proteins": "windows",
     }
     for changed, vector, sentence in [
-        ({"max_residues": "many"}, np.ones(4, np.float32), "no number as its max_residues"),
-        ({}, np.float32(1), "no sound embedding file"),
+        ({"max_residues": "many"}, np.ones(4, np.float32), "no number for max_residues"),
+        ({}, np.float32(1), "not a valid embedding file"),
     ]:
         with h5py.File(tmp_path / "e.h5", "w") as file:
             file.attrs.update(facts | {"max_residues": "1022", "overlap": "256"} | changed)
@@ -170,13 +170,13 @@ def test_an_embedding_file_with_other_ids_or_widths_is_refused(tmp_path, monkeyp
         )
         pyarrow.parquet.write_table(table, tmp_path / "e.parquet", use_dictionary=False)
         assert indexing_from(tmp_path / "e.parquet", tmp_path / "i") == 2
-        assert "an id that is no text" in searching.told(capsys)
+        assert "an id that is not text" in searching.told(capsys)
     monkeypatch.setattr(embedding_input, "ROWS_AT_ONCE", 1)
     with h5py.File(tmp_path / "e.h5", "w") as file:
         file.attrs.update(facts)
         file["0"], file["1"] = np.ones(4, np.float32), np.ones(3, np.float32)
     assert indexing_from(tmp_path / "e.h5", tmp_path / "i") == 2
-    assert "no sound embedding file" in searching.told(capsys)
+    assert "not a valid embedding file" in searching.told(capsys)
 
 
 def test_the_case_of_an_embedding_files_name_does_not_matter(indexed, tmp_path):
@@ -212,7 +212,7 @@ def test_an_embedding_file_with_an_id_twice_is_refused(tmp_path, capsys, suffix)
         tmp_path / f"e.{suffix}", [part], facts=facts | {"max_residues": "1022", "overlap": "256"}
     )
     assert indexing_from(tmp_path / f"e.{suffix}", tmp_path / "i") == 2
-    assert "holds the id a more than once" in searching.told(capsys)
+    assert "the id a more than once" in searching.told(capsys)
     assert not (tmp_path / "i").exists()
 
 
@@ -256,7 +256,7 @@ def approximate(tmp_path_factory):
             "kind": "approximate",
             "target": 0.9,
             "encode_texts": None,
-            "tell": lambda *lines: None,
+            "log": lambda *lines: None,
         }
         indexing.add(
             folder, addition, previous=previous, facts=facts, encode_decoys=decoys, **options
@@ -382,7 +382,7 @@ def test_an_approximate_index_of_another_width_is_refused(approximate, tmp_path)
     manifest["files"][name] = index_folder._facts(folder / name)
     (folder / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(
-        UserError, match=f"{name} holds 7000 vectors of width 8, not 7000 of width 16"
+        UserError, match=f"{name} contains 7000 vectors of width 8, not 7000 of width 16"
     ):
         open_index(folder)
 

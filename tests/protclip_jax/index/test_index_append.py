@@ -58,7 +58,7 @@ def test_what_cannot_be_added_is_told_and_changes_nothing(indexed, tmp_path, cap
     assert searching.make_index(indexed.checkpoint, copied, input=new) == 2
     assert "add to it with --append" in searching.told(capsys)
     assert searching.make_index(indexed.checkpoint, tmp_path / "none", input=new, append=True) == 2
-    assert "there is no index" in searching.told(capsys)
+    assert "does not exist" in searching.told(capsys)
     assert {path.name: path.read_bytes() for path in copied.iterdir()} == before
 
 

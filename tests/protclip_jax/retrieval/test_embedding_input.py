@@ -127,7 +127,7 @@ def test_an_hdf5_file_with_an_item_like_this_is_one_sentence(tmp_path, item):
     path = written(tmp_path / "x.h5")
     with h5py.File(path, "a") as file:
         item(file, tmp_path)
-    with pytest.raises(UserError, match=r"x\.h5 is no sound embedding file \("):
+    with pytest.raises(UserError, match=r"x\.h5 is not a valid embedding file \("):
         open_embeddings(path)
     with pytest.raises(UserError, match=r"x\.h5 does not hold embeddings"):
         read_vector_file(path)
@@ -171,7 +171,7 @@ PARQUET = {
 def test_a_parquet_file_like_this_is_one_sentence(tmp_path, name):
     written_table, options = PARQUET[name]
     pyarrow.parquet.write_table(written_table, tmp_path / "x.parquet", **options)
-    with pytest.raises(UserError, match=r"x\.parquet is no sound embedding file \("):
+    with pytest.raises(UserError, match=r"x\.parquet is not a valid embedding file \("):
         open_embeddings(tmp_path / "x.parquet")
 
 

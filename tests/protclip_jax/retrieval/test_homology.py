@@ -140,4 +140,4 @@ def test_a_low_confidence_of_the_model_does_not_speak_against_a_relative():
     assert is_sure(aligned, 0.5) is None
     assert is_sure(aligned, 0.1) is True
     told = verdict(Answer([aligned]), 0.5)
-    assert told.startswith("The best hit is of the sequence search, with 42% identity to P0")
+    assert told.startswith("The best hit comes from the sequence search: 42% identity to P0")

@@ -122,4 +122,4 @@ def test_hits_and_fasta_need_an_index(indexed, folder, tmp_path, capsys):
     assert search.main(list(map(str, [*given, "--hits", folder / "hits.m8"]))) == 2
     assert "--hits only applies to --index" in searching.told(capsys)
     assert search.main(list(map(str, [*given, "--output", tmp_path / "o.fasta"]))) == 2
-    assert "takes proteins, and --labels finds none" in searching.told(capsys)
+    assert "needs proteins, which --labels does not find" in searching.told(capsys)

@@ -180,7 +180,7 @@ def test_many_questions_of_a_file_are_answered_in_its_order(folder, records, tmp
         ("two", records[9].accession),
     ]
     assert answers[0]["background"]["items"] == 40
-    assert "bad is left out: '1' at position 3" in capsys.readouterr().err
+    assert "bad was skipped: '1' at position 3" in capsys.readouterr().err
     lines = tmp_path / "q.txt"
     lines.write_text("FUNCTION: abc\nFUNCTION: fed\n")
     output = tmp_path / "answers.tsv"
@@ -235,7 +235,7 @@ def test_an_index_of_another_checkpoint_is_refused(folder, tmp_path, monkeypatch
             "must be named *.tsv, *.csv, *.json, *.fasta, or be - for",
         ),
         (["--index", "i", "--text", "x\udcff"], "is not UTF-8; type it in UTF-8"),
-        (["--index", "i", "--text", "\u4e2d \u03b2"], "the model's vocabulary has no word of"),
+        (["--index", "i", "--text", "\u4e2d \u03b2"], "the model's vocabulary has none of"),
         (
             ["--index", "i", "--text", "x", "--column", "a"],
             "--column only applies to --input",
@@ -248,7 +248,7 @@ def test_an_index_of_another_checkpoint_is_refused(folder, tmp_path, monkeypatch
             ["--index", "i", "--sequence", "MK", "--verbatim"],
             "--verbatim only applies to texts",
         ),
-        (["--index", "absent", "--text", "x"], "there is no index"),
+        (["--index", "absent", "--text", "x"], "the index absent does not exist"),
         (["--index", "l", "--text", "x"], "is an index of labels; give it as --labels"),
         (["--labels", "i", "--text", "x"], "is an index of proteins; give it as --index"),
         (["--labels", "absent.obo", "--text", "x"], "cannot be read"),

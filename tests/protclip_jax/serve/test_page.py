@@ -81,9 +81,7 @@ def test_what_a_text_names_is_opened_and_an_organism_chosen(page, server):
     organism = page.one("#taxon")
     organism.send_keys("Homo")
     page.ask("abc fed")
-    page.wait_for(
-        "#message", "holds no protein of taxon 'Homo'; it has synthetic construct (32630)"
-    )
+    page.wait_for("#message", "has no protein of taxon 'Homo'; it has synthetic construct (32630)")
     organism.clear()
     organism.send_keys("32630")
     page.ask("abc fed")
@@ -187,7 +185,7 @@ def test_the_view_zooms_and_other_texts_give_other_tracks(page):
     assert not page.chromium.find_elements("css selector", "#cut")
     box.send_keys(" of many words" * 30)
     page.one("#update").click()
-    page.wait_for("#cut", "cut off behind: name.")
+    page.wait_for("#cut", "cut off: name.")
     page.one("#back").click()
     page.wait_for("#understood", "abc fed")
 
@@ -257,9 +255,9 @@ def test_html_in_a_name_stays_text(page):
 @pytest.mark.parametrize(
     ("query", "told"),
     [
-        ("", "The question is empty"),
+        ("", "The query is empty"),
         (">a\nMKT1", "'1' at position 4"),
-        ("word " * 1000, "at most 4,000 can be asked"),
+        ("word " * 1000, "at most 4,000"),
     ],
 )
 def test_bad_input_is_a_message(page, query, told):
@@ -317,7 +315,7 @@ def test_back_leads_to_the_residues_of_the_sequence_that_was_asked_then(page, se
 @pytest.mark.parametrize("address", ["#/search", "#/protein", "#/sequence", "#/elsewhere"])
 def test_an_address_that_asks_nothing_shows_the_introduction(page, address):
     page.chromium.execute_script("location.hash = arguments[0]", address)
-    page.wait_for("#intro", "Ask in words")
+    page.wait_for("#intro", "Search by text")
 
 
 @pytest.mark.parametrize(("button", "end"), [(2, "pointerup"), (0, "pointercancel")])
@@ -378,7 +376,7 @@ def test_enter_within_a_composed_word_asks_nothing(page):
 
 def test_an_unknown_protein_in_the_address_is_a_message(page, server):
     page.chromium.get(f"{server.address}#/protein?id=%3Cscript%3E")
-    page.wait_for("#message", "The index holds no protein <script>.")
+    page.wait_for("#message", "The index has no protein <script>.")
 
 
 def test_sigterm_answers_who_waits_and_ends_with_0(server):

@@ -38,7 +38,7 @@ const done = arguments[arguments.length - 1];
 window.chosen = [];
 import("/results.js").then(({ showResults }) => {
   showResults(document.getElementById("results"), { understood, matches: [hits[2]], labels: {}, proteins }, "",
-    { only: (taxon) => window.chosen.push(taxon), openProtein() {}, openSequence() {}, readAs() {}, tell() {} });
+    { only: (taxon) => window.chosen.push(taxon), openProtein() {}, openSequence() {}, readAs() {}, showMessage() {} });
   done(true);
 }).catch((error) => done(String(error)));
 """
@@ -83,7 +83,7 @@ def go(page, address, css, text=""):
 
 
 def show_introduction(page):
-    go(page, "#/", "#intro", "Ask in words")
+    go(page, "#/", "#intro", "Search by text")
 
 
 def show_answer(page):
@@ -115,11 +115,11 @@ def show_list(page):
     go(page, f"#/search?{urllib.parse.urlencode({'q': text})}", "#batch-counted", "2 of 2")
 
 
-def show_sureness(page):
+def show_confidence(page):
     show_introduction(page)
     assert page.chromium.execute_async_script(CALIBRATED) is True
-    page.one("[data-sure=P1]").click()
-    page.wait_for("#sureness", "How sure is P1?")
+    page.one("[data-confidence=P1]").click()
+    page.wait_for("#confidence", "Confidence in P1")
 
 
 VIEWS = (
@@ -130,7 +130,7 @@ VIEWS = (
     show_descriptions,
     show_protein,
     show_list,
-    show_sureness,
+    show_confidence,
 )
 
 
@@ -152,7 +152,7 @@ def test_no_view_has_a_serious_violation_or_scrolls_sideways(page, screen):
         show(page)
         assert is_as_wide_as(page, screen), show.__name__
         found[show.__name__] = violations(page.chromium, source, rules)
-    page.run("document.getElementById('sureness').close()")
+    page.run("document.getElementById('confidence').close()")
     assert {name: wrong for name, wrong in found.items() if wrong} == {}
 
 
@@ -171,7 +171,7 @@ def test_the_focus_is_seen(page, scheme):
 def test_the_other_pages_have_no_serious_violation_either(page, address):
     source = axe_source()
     try:
-        for path, text in (("api.html", "/api/search"), ("nowhere", "There is no such page")):
+        for path, text in (("api.html", "/api/search"), ("nowhere", "Page not found")):
             page.chromium.get(address + path)
             page.wait_for("main", text)
             for screen in ("desk, dark", "phone, light"):
@@ -266,7 +266,7 @@ def test_the_focus_comes_back_with_the_answer_and_titles_say_what_is_shown(page)
     page.wait_until("return document.activeElement.dataset.id === arguments[0]", id)
     assert page.chromium.title == "abc fed – ProtCLIP search"
     assert "the nearest is" in page.run("return document.getElementById('status').textContent")
-    go(page, "#/protein?id=nobody", "#message", "The index holds no protein nobody")
+    go(page, "#/protein?id=nobody", "#message", "The index has no protein nobody")
     assert page.chromium.title == "Not found – ProtCLIP search"
     show_introduction(page)
     assert page.chromium.title == "ProtCLIP search"
@@ -326,12 +326,12 @@ def test_several_records_are_asked_one_by_one_and_saved_harmlessly(page):
     page.ask(records)
     page.wait_for("#batch-counted", "3 of 3 answered")
     rows = page.all("#results tbody tr")
-    assert [row.find_element("css selector", "[data-question]").text for row in rows] == [
+    assert [row.find_element("css selector", "[data-query]").text for row in rows] == [
         "=cmd|x the first", "wrong", "third",
     ]  # fmt: skip
     assert rows[0].find_element("css selector", "[data-id]").text == "nasty"
     assert "at position 3" in rows[1].text
-    assert page.chromium.title == "3 questions – ProtCLIP search"
+    assert page.chromium.title == "3 queries – ProtCLIP search"
     for kind, delimiter in (("TSV", "\t"), ("CSV", ",")):
         page.one(f".download[data-kind={kind}]").click()
         saved = csv.DictReader(
@@ -342,7 +342,7 @@ def test_several_records_are_asked_one_by_one_and_saved_harmlessly(page):
         assert saved[0]["id"] == "nasty"
     page.one(".download[data-kind=FASTA]").click()
     assert f"\n{NASTY_SEQUENCE}\n" in page.downloaded("answers.fasta")
-    page.all("[data-question]")[2].click()
+    page.all("[data-query]")[2].click()
     page.wait_for("#understood", "the protein third of 20 residues")
     page.chromium.back()
     page.wait_for("#batch-counted", "3 of 3 answered")
@@ -351,10 +351,10 @@ def test_several_records_are_asked_one_by_one_and_saved_harmlessly(page):
 def test_lines_are_asked_by_themselves_where_that_is_chosen(page):
     show_introduction(page)
     page.ask("abc fed\ncab")
-    page.wait_for("#understood", "Ask each line by itself")
+    page.wait_for("#understood", "Search each line separately")
     page.one("[data-read-as=lines]").click()
     page.wait_for("#batch-counted", "2 of 2 answered")
-    assert [each.text for each in page.all("[data-question]")] == ["abc fed", "cab"]
+    assert [each.text for each in page.all("[data-query]")] == ["abc fed", "cab"]
 
 
 def test_organisms_of_the_hits_are_offered_and_confidence_explains_itself(page):
@@ -364,12 +364,12 @@ def test_organisms_of_the_hits_are_offered_and_confidence_explains_itself(page):
     assert [chip.text for chip in chips] == ["Homo sapiens (2)", "Mus musculus (1)"]
     chips[1].click()
     assert page.run("return window.chosen") == ["10090"]
-    page.one("[data-sure=P1]").click()
-    page.wait_for("#sureness", "72 % agreed with their question in the family")
-    assert "1,234" in page.one("#sureness table").text
-    page.one("#sureness button").click()
-    page.wait_until("return document.activeElement.dataset.sure === 'P1'")
-    go(page, "#/search?q=abc+fed&of=32630", ".facet", "Only of 32630")
+    page.one("[data-confidence=P1]").click()
+    page.wait_for("#confidence", "72 % agreed with their query in the family")
+    assert "1,234" in page.one("#confidence table").text
+    page.one("#confidence button").click()
+    page.wait_until("return document.activeElement.dataset.confidence === 'P1'")
+    go(page, "#/search?q=abc+fed&of=32630", ".facet", "Organism: 32630")
     page.one("#any-organism").click()
     page.wait_until("return !location.hash.includes('of=')")
 
@@ -391,10 +391,7 @@ def test_without_chromium_a_line_says_so(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(chromium, "find_chromium", lambda: None)
     given = ["--checkpoint", "c", "--index", "i", "--text", "x", "--output", str(tmp_path)]
     assert pictures.main(given) == 0
-    assert (
-        capsys.readouterr().err
-        == "no pictures of the page: there is no Chromium on this machine.\n"
-    )
+    assert capsys.readouterr().err == "took no screenshots: Chromium is not installed.\n"
     assert list(tmp_path.iterdir()) == []
 
 

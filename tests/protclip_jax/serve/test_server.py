@@ -177,7 +177,7 @@ def test_more_connections_than_descriptors_cost_the_server_a_line_and_no_visitor
 
 def test_a_limit_that_leaves_no_room_is_one_sentence(monkeypatch):
     monkeypatch.setattr(descriptors.resource, "getrlimit", lambda which: (70, 70))
-    with pytest.raises(UserError, match="70, leaves no room for connections; raise it to at least"):
+    with pytest.raises(UserError, match="the limit of 70 open files"):
         descriptors.room_for_connections()
     monkeypatch.setattr(descriptors.resource, "getrlimit", lambda which: (1024, 4096))
     room = descriptors.room_for_connections()
@@ -197,7 +197,7 @@ def test_a_message_is_logged_once_a_minute():
     full = record("socket.accept() out of system resource", OSError(errno.EMFILE, "Too many"))
     assert log.filter(full)
     assert full.exc_info is None
-    assert full.getMessage().startswith("no connection can be accepted (Too many); raise the limit")
+    assert full.getMessage().startswith("cannot accept connections (Too many); ")
     failed = ValueError("a fault of the program")
     assert [log.filter(record("it failed", failed)) for _ in range(2)] == [True, True]
 
@@ -281,7 +281,7 @@ def test_a_host_that_no_request_would_name_is_refused(name):
     options = serve.parse_arguments(
         ["--checkpoint", "c", "--index", "i", "--allowed_hosts", "lab", "[::1]", name]
     )
-    with pytest.raises(UserError, match="must be a name alone"):
+    with pytest.raises(UserError, match="must be only a host name"):
         serve.allowed_hosts(options)
 
 
@@ -293,8 +293,10 @@ def test_an_address_that_others_reach_has_a_token_of_its_own(monkeypatch):
     assert first != second
     monkeypatch.setenv(serve.TOKEN_VARIABLE, "from-outside")
     assert serve.choose_token(options) == "from-outside"
-    assert serve.fragment_told("from-outside") == "#token=… with the token of $PROTCLIP_TOKEN"
-    assert serve.fragment_told("a/b") == "#token=a%2Fb"
+    assert (
+        serve.address_fragment("from-outside") == "#token=… (insert the value of $PROTCLIP_TOKEN)"
+    )
+    assert serve.address_fragment("a/b") == "#token=a%2Fb"
     monkeypatch.setenv(serve.TOKEN_VARIABLE, "with blank")
     with pytest.raises(UserError, match="printable ASCII"):
         serve.choose_token(options)

@@ -21,7 +21,7 @@ from protclip_jax.retrieval import SearchEngine, item_table
 from protclip_jax.retrieval.index_folder import Index
 from protclip_jax.retrieval.query import Query
 from protclip_jax.retrieval.vector_parts import VectorParts
-from protclip_jax.serve import questions
+from protclip_jax.serve import request_models
 from protclip_jax.serve.about import examples
 from protclip_jax.serve.app import create_app
 from protclip_jax.serve.jobs import SearchJob, TracksJob, tokens_of
@@ -69,7 +69,7 @@ def test_what_is_doubtful_of_a_question_is_in_the_answer(app):
     assert gene.json()["understood"]["doubt"] == "nucleotides"
     assert half.json()["understood"]["unknown"] == ["\u03b2"]
     assert unknown.status_code == 422
-    assert "vocabulary has no word of" in unknown.text
+    assert "vocabulary has none of" in unknown.text
 
 
 def test_a_sequence_is_told_from_text_and_described_too(app, split):
@@ -131,7 +131,7 @@ def test_a_protein_tells_what_the_index_knows(app, split):
     assert len(protein["features"]) == len(record.features)
     assert protein["link"] == f"https://www.uniprot.org/uniprotkb/{record.accession}/entry"
     assert unknown.status_code == 404
-    assert unknown.json() == {"error": "The index holds no protein ../../etc."}
+    assert unknown.json() == {"error": "The index has no protein ../../etc."}
 
 
 def test_tracks_stand_beside_those_for_other_texts_of_the_index(app, engine):
@@ -223,10 +223,10 @@ def test_a_prefix_is_added_where_it_is_missing_and_a_pasted_sequence_serves(app,
 
 
 MISTAKES = {
-    "empty": ({"query": "  "}, 422, "The question is empty"),
+    "empty": ({"query": "  "}, 422, "The query is empty"),
     "digits": ({"query": ">a\nMK1"}, 422, "'1' at position 3"),
     "several records": ({"query": ">a\nMK\n>b\nMK"}, 422, "several FASTA records"),
-    "long text": ({"query": "word " * 900}, 422, "at most 4,000 can be asked"),
+    "long text": ({"query": "word " * 900}, 422, "at most 4,000"),
     "long protein": ({"query": "ACDEFGHIKL" * 501}, 422, "at most 5,000"),
     "many prompts": ({"query": ["a"] * 17}, 422, "at most 16"),
     "averaged proteins": ({"query": ["MK", "MV"], "kind": "protein"}, 422, "one protein at a time"),
@@ -253,19 +253,22 @@ def test_a_body_has_room_for_the_longest_protein(engine):
     assert len(json.dumps(body)) < limits.body_bytes
     (response,) = exchange(create_app(engine, limits=limits), post("/api/search", {"query": fasta}))
     assert response.status_code == 422
-    assert "has 100,020 residues; this server takes at most 100,000" in response.json()["error"]
+    assert "has 100,020 residues; this server accepts at most 100,000" in response.json()["error"]
 
 
 TRACK_MISTAKES = {
     "nobody": (
         {"properties": {"name": "x"}},
-        "Give the id of a protein of the index, or a sequence",
+        "the id of a protein of the index or a sequence",
     ),
-    "both": ({"id": "a", "sequence": "MK", "properties": {"name": "x"}}, "Give the id"),
+    "both": ({"id": "a", "sequence": "MK", "properties": {"name": "x"}}, "Give either the id"),
     "no text": ({"sequence": "MK", "properties": {"name": "PROTEIN NAME: "}}, "no property text"),
     "another property": ({"sequence": "MK", "properties": {"smell": "x"}}, "malformed"),
-    "unknown": ({"id": "nobody", "properties": {"name": "x"}}, "holds no protein nobody"),
-    "no protein": ({"sequence": "M K 1", "properties": {"name": "x"}}, "no protein sequence"),
+    "unknown": ({"id": "nobody", "properties": {"name": "x"}}, "has no protein nobody"),
+    "no protein": (
+        {"sequence": "M K 1", "properties": {"name": "x"}},
+        "not a valid protein sequence",
+    ),
 }
 
 
@@ -419,7 +422,7 @@ def test_the_api_describes_itself(app):
     }
     assert about.json()["labels"] == {"places": 3}
     assert len(about.json()["examples"]) >= 2
-    assert "held-out questions" in about.json()["score"]
+    assert "held-out query" in about.json()["score"]
     assert about.json()["weights"] == "Not measured."
     assert health.json() == {"status": "ok", "waiting": 0}
     assert exchange(app, ("GET", "/health", {}))[0].json() == health.json()
@@ -463,7 +466,7 @@ def test_a_failing_model_is_a_sentence_without_insides(engine, monkeypatch):
     ("module", "name", "path", "body"),
     [
         (item_table, "row_of", "/api/tracks", {"id": "nobody", "properties": {"name": "x"}}),
-        (questions, "understand", "/api/search", {"query": "abc"}),
+        (request_models, "understand", "/api/search", {"query": "abc"}),
         (SearchEngine, "cut", "/api/search", {"query": "abc"}),
     ],
 )
@@ -636,7 +639,7 @@ def test_people_get_a_page_where_there_is_none_and_programs_a_sentence(app):
     )
     assert [answer.status_code for answer in (page, sentence, api)] == [404] * 3
     assert page.headers["content-type"].startswith("text/html")
-    assert "There is no such page" in page.text
+    assert "Page not found" in page.text
     assert list(sentence.json()) == list(api.json()) == ["error"]
 
 

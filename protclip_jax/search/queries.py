@@ -27,7 +27,7 @@ def read_queries(options: argparse.Namespace) -> Iterator[Query]:
         refuse_unread(options, ("verbatim",), owner="texts")
     if options.text:
         if not all(text.strip() for text in options.text):
-            raise UserError("--text is empty; say what to look for.")
+            raise UserError("--text is empty; describe a protein.")
         prompts = phrased_all(options.text, options)
         typed = options.text[0] if len(prompts) == 1 else ""
         yield Query(" + ".join(prompts), "text", prompts, typed, " + ".join(options.text))
@@ -35,11 +35,11 @@ def read_queries(options: argparse.Namespace) -> Iterator[Query]:
         try:
             query, changes = protein_query("", options.sequence)
         except ValueError as error:
-            raise UserError(f"--sequence is no protein: {error}.") from error
+            raise UserError(f"--sequence is not a valid protein: {error}.") from error
         if changes:
             tell(f"sequence: {', '.join(f'{count} {what}' for what, count in changes.items())}")
-        if looks := doubt(query.contents[0]):
-            tell(f"sequence: it looks like {looks}, not like a protein.")
+        if kind := doubt(query.contents[0]):
+            tell(f"sequence: it looks like {kind}, not like a protein.")
         yield query
     else:
         yield from _file_queries(options)
@@ -63,10 +63,10 @@ def _file_queries(options: argparse.Namespace) -> Iterator[Query]:
 def _queries_of(source: Source, options: argparse.Namespace) -> Iterator[Query]:
     used, skipped = 0, 0
     tell(*source.notes())
-    for item in _shown(source, options):
+    for item in _with_progress(source, options):
         if item.fault:
             skipped += 1
-            tell(one_line(f"line {item.line}: {item.id} is left out: {item.fault}"))
+            tell(one_line(f"line {item.line}: {item.id} was skipped: {item.fault}"))
             continue
         used += 1
         if item.doubt:
@@ -81,15 +81,13 @@ def _queries_of(source: Source, options: argparse.Namespace) -> Iterator[Query]:
         else:
             yield Query(item.id, source.modality, (item.text,), text=item.name)
     if skipped:
-        tell(f"{skipped:,} of {used + skipped:,} questions of {source.path} were left out.")
+        tell(f"skipped {skipped:,} of {used + skipped:,} queries of {source.path}.")
     if not used:
-        raise UserError(f"{source.path} holds no question that can be asked.")
+        raise UserError(f"{source.path} has no usable queries; give another --input.")
 
 
-def _shown(source: Source, options: argparse.Namespace) -> Iterator[Prepared]:
+def _with_progress(source: Source, options: argparse.Namespace) -> Iterator[Prepared]:
     """Yields the items of a file, with progress on stderr unless tables are printed to stdout."""
     if options.output is None:
         return source.prepared()
-    return reading_progress(
-        source.prepared(), [source.path], description="search", noun="questions"
-    )
+    return reading_progress(source.prepared(), [source.path], description="search", noun="queries")
