@@ -282,8 +282,8 @@ def describe_confidence(manifest: Mapping) -> str:
     """Describes in one line the confidence that hits of an index will have."""
     if manifest["calibration"]:
         return "confidence: from the checkpoint's calibration, which was copied into the index."
-    unrelated = " and unrelated ones" if manifest["entrapment"] else ""
-    how = f"q-values by shuffled proteins{unrelated}" if manifest["decoys"] else "not known"
+    unrelated = " and unrelated" if manifest["entrapment"] else ""
+    how = f"q-values from shuffled{unrelated} proteins" if manifest["decoys"] else "not known"
     return f"confidence: {how}; run `python -m eval --calibrate` to measure it for the checkpoint."
 
 

@@ -103,7 +103,7 @@ def test_unrelated_proteins_give_the_larger_q_value(folder, model, tmp_path, cap
     assert searching.make_index(folder / "c", tmp_path / "i", **options) == 0
     told = capsys.readouterr().err
     assert "skipped 3 of 233 decoys" in told
-    assert "as q-values, by shuffled proteins and unrelated ones" in told
+    assert "q-values from shuffled and unrelated proteins" in told
     opened = open_index(tmp_path / "i")
     assert len(opened.entrapment) == 230
     rows, _ = ask(folder / "c", capsys, "--index", tmp_path / "i", "--text", QUESTION)
