@@ -330,7 +330,7 @@ def of_labels():
     )
     yield (
         "labels: nothing but old terms",
-        Malformed("labels", "x.obo", old, "no label that can be used"),
+        Malformed("labels", "x.obo", old, "no usable label"),
     )
     yield (
         "labels: no column of ids",
