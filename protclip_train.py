@@ -21,7 +21,7 @@ import protclip_jax.config.build as config_lib
 from data_pipelines.common.bucket import is_bucket
 from data_pipelines.common.errors import command
 from data_pipelines.common.open_files import require_open_files
-from data_pipelines.common.progress import progress, tell
+from data_pipelines.common.progress import print_status, progress
 from data_pipelines.protanno.dataset import ProtAnno, open_dataset, split_name
 from data_pipelines.tokenizers.text_tokenizer import TextTokenizer
 from data_pipelines.training.masking import MASKS
@@ -234,11 +234,11 @@ def pretrain(
     text_trained = state.trains_text
 
     if primary:
-        tell(
+        print_status(
             *run_messages.beginning(config, state, source, mesh),
             *run_messages.rarely_drawn(source.sampler),
         )
-        tell(run_messages.steps(step, total_steps, workdir.name))
+        print_status(run_messages.steps(step, total_steps, workdir.name))
 
     # ======== Input pipeline, metrics, and what watches the run ========
     pipeline = opened.enter_context(
@@ -290,7 +290,7 @@ def pretrain(
                     done = True
             writer.write(step, {f"eval/{name}": value for name, value in evaluated.items()})
             if primary and evaluated:
-                tell(run_messages.evaluation(step, evaluated))
+                print_status(run_messages.evaluation(step, evaluated))
 
         # -------- Save --------
         # Requested one step ago, so no host waits for the others and all stop after the same step.
@@ -363,7 +363,7 @@ def pretrain(
     workdir.share()
     bar.close()
     if primary:
-        tell(run_messages.ending(step, workdir=workdir.name, done=done))
+        print_status(run_messages.ending(step, workdir=workdir.name, done=done))
     return 0 if done else EXIT_STOPPED
 
 

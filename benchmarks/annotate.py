@@ -58,12 +58,12 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
 def commands(options: argparse.Namespace, folder: Path) -> dict[str, list[str]]:
     """The two command lines, by the command's name."""
     given = ["--checkpoint", options.checkpoint, "--input", options.input]
-    asked = ["--index", options.index]
-    asked += ["--labels", *options.labels] if options.labels else []
-    asked += ["--hits", options.hits] if options.hits else []
+    extra = ["--index", options.index]
+    extra += ["--labels", *options.labels] if options.labels else []
+    extra += ["--hits", options.hits] if options.hits else []
     return {
         "embed": [*given, "--output", str(folder / "out.h5")],
-        "annotate": [*given, *asked, "--output", str(folder / "out.html")],
+        "annotate": [*given, *extra, "--output", str(folder / "out.html")],
     }
 
 
@@ -72,11 +72,11 @@ def run(name: str, arguments: Sequence[str]) -> Run:
     start = time.perf_counter()
     line = [sys.executable, "-m", f"protclip_jax.{name}", *arguments]
     process = subprocess.Popen(line, stderr=subprocess.PIPE)
-    told = process.stderr.read()
+    output = process.stderr.read()
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
-        last = told.decode(errors="replace").strip().rpartition("\n")[2]
+        last = output.decode(errors="replace").strip().rpartition("\n")[2]
         raise RunError(f"{name} ended with code {process.returncode}: {last}")
     processor = usage.ru_utime + usage.ru_stime
     return Run(time.perf_counter() - start, processor, usage.ru_maxrss / 2**20)
@@ -129,9 +129,9 @@ def table_of(result: dict) -> str:
         seconds, processor, peak = own.values()
         lines.append(f"| {name} | {seconds:.1f} | {processor:.1f} | {peak:.2f} |")
     ratios = f"{result['ratio']:.2f} times the time of embed, {result['processor_ratio']:.2f} times"
-    told = f"annotate takes {ratios} its processor time"
+    summary = f"annotate takes {ratios} its processor time"
     limits = f"at most {MOST_TIME:g} times and {MOST_GIB:g} GiB are allowed"
-    return "\n".join([*lines, "", f"{told}; {limits}."])
+    return "\n".join([*lines, "", f"{summary}; {limits}."])
 
 
 @command

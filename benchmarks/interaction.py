@@ -99,15 +99,18 @@ def orders(splits: Mapping) -> list[str]:
 def measured(graph: InteractionGraph, split: str, options: argparse.Namespace) -> dict:
     """The result of one split, read from the folder if it has the same options."""
     path = options.folder / f"{split}.json"
-    asked = {"epochs": options.epochs, "seeds": options.seeds}
-    if path.exists() and (stored := json.loads(path.read_text(encoding="utf-8")))["asked"] == asked:
+    chosen = {"epochs": options.epochs, "seeds": options.seeds}
+    if (
+        path.exists()
+        and (stored := json.loads(path.read_text(encoding="utf-8")))["chosen"] == chosen
+    ):
         return stored
     config = interaction_config.get_config()
-    config.update(splits=(split,), composition_baseline=False, **asked)
+    config.update(splits=(split,), composition_baseline=False, **chosen)
     start = time.perf_counter()
     result = protein_interaction.run(graph, composition, config)
     result |= {
-        "asked": asked,
+        "chosen": chosen,
         "seconds": time.perf_counter() - start,
         "cores": len(os.sched_getaffinity(0)),
     }

@@ -290,7 +290,7 @@ def rehearsal(folder: Path, shape: Shape) -> Iterator[Step]:
     texts = ["--function", "Binds zinc.", "--location", "Nucleus."]
     yield step("explain", "explain", [*given, "--sequence", sequence, *texts], "explain.png")
     yield step("index", "index", ["--input", str(folder / "proteins.h5")], "index")
-    asked = [
+    arguments = [
         *given,
         "--index",
         str(folder / "index"),
@@ -299,7 +299,7 @@ def rehearsal(folder: Path, shape: Shape) -> Iterator[Step]:
         "--cpu_devices",
         "1",
     ]
-    yield step("search", "search", asked, "hits.tsv")
+    yield step("search", "search", arguments, "hits.tsv")
     yield step("convert to_hf", "convert", ["to_hf", *given], "hf")
     yield Step(
         "one training step",

@@ -206,7 +206,7 @@ class Evaluated(NamedTuple):
 
 def evaluated(checkpoint: Path, data_dir: Path, output: Path, *more: str) -> dict:
     """Runs `python -m eval` and returns its report."""
-    asked = [
+    arguments = [
         "--checkpoint",
         checkpoint,
         "--data_dir",
@@ -217,7 +217,7 @@ def evaluated(checkpoint: Path, data_dir: Path, output: Path, *more: str) -> dic
         output / "embeddings",
         *more,
     ]
-    if evaluate.main(list(map(str, asked))):
+    if evaluate.main(list(map(str, arguments))):
         raise UserError(f"the evaluation of {checkpoint} failed; see its message above.")
     return json.loads((output / "report.json").read_text(encoding="utf-8"))
 
@@ -368,8 +368,8 @@ def main(arguments: list[str] | None = None) -> None:
     measured = {}
     for name, checkpoint in weights.items():
         output = options.folder / f"of_{name}"
-        asked = ["--benchmarks", *options.benchmarks, "--set", *SMALL]
-        report = evaluated(checkpoint, public, output / "public", *asked)
+        selection = ["--benchmarks", *options.benchmarks, "--set", *SMALL]
+        report = evaluated(checkpoint, public, output / "public", *selection)
         stored = output / "built" / "report.json"
         if not stored.exists():
             evaluated(checkpoint, built, stored.parent, "--pool", "1024", "--benchmarks", *BUILT)

@@ -124,8 +124,8 @@ def measure(size: str, *, most: int, repeats: int, seed: int) -> dict[str, dict]
         scanned = set(np.linspace(0, length - 1, positions).astype(int).tolist())
         variants = [own for own in everything if own[0].index in scanned]
 
-        def score(method: str, asked: list[Variant], sequence: str = sequence) -> np.ndarray:
-            return ours.variant_scores([sequence], [asked], method=method)[0]
+        def score(method: str, scored: list[Variant], sequence: str = sequence) -> np.ndarray:
+            return ours.variant_scores([sequence], [scored], method=method)[0]
 
         runs = {
             f"torch {budget}": lambda budget=budget, s=sequence, v=variants: torch_scores(

@@ -23,7 +23,7 @@ from configs import quickstart
 from data_pipelines.common.errors import command
 from data_pipelines.common.json_object import to_json
 from data_pipelines.common.markdown import interval, number, table
-from data_pipelines.common.progress import tell
+from data_pipelines.common.progress import print_status
 from data_pipelines.tokenizers.text_tokenizer import SPECIAL_TOKENS, TextTokenizer
 from eval.benchmarks.base.family import Setup
 from eval.benchmarks.variant_effects import correlations, measured_assay, predictions
@@ -99,7 +99,7 @@ def read_assays(data: Path, folder: Path, texts: Sequence[str]) -> dict[str, Ass
         read = manifest.load(own, benchmark)
         (assays[name],) = read.assays
         counts = f"{len(assays[name].variants):,} variants, {len(read.rejects):,} rows rejected"
-        tell(f"{name}: {counts}", *read.notes)
+        print_status(f"{name}: {counts}", *read.notes)
     return assays
 
 
@@ -220,17 +220,17 @@ def main(arguments: list[str] | None = None) -> None:
             random_checkpoint(options.checkpoint, options.folder / f"random_{seed}", seed)
         )
     setups = [setup(checkpoint, options.method) for checkpoint in weights]
-    asked = setup(options.checkpoint, options.method) if options.checkpoint else setups[0]
+    chosen = setup(options.checkpoint, options.method) if options.checkpoint else setups[0]
     report, lines = {}, []
     for name, assay in assays.items():
-        own = measured_assay(assay, asked)._asdict()
+        own = measured_assay(assay, chosen)._asdict()
         others = setups if options.checkpoint else setups[1:]
         of_seeds = [seed_values(assay, of_seed) for of_seed in others]
         if not options.checkpoint:
             of_seeds.insert(0, {metric: value["mean"] for metric, value in own["headline"].items()})
         report[name] = {"model": own, "random": of_seeds}
         lines += rows(name, own, of_seeds, random=options.checkpoint is None)
-        tell(f"{name}: done")
+        print_status(f"{name}: done")
     header = [
         "experiment",
         "metric",

@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 from data_pipelines.common.errors import UserError, command
 from data_pipelines.common.outputs import new_files
-from data_pipelines.common.progress import progress, tell
+from data_pipelines.common.progress import print_status, progress
 from data_pipelines.protanno.clusters import HELD_OUT
 from data_pipelines.protanno.dataset import Split, open_dataset
 
@@ -55,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             shown = progress(chosen, description=output.name, unit="splits")
             with open(path, "wb") as file:
                 count = write_fasta(file, (splits[name] for name in shown))
-            tell(f"{output}: {count:,} proteins")
+            print_status(f"{output}: {count:,} proteins")
 
 
 if __name__ == "__main__":

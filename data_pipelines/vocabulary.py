@@ -9,7 +9,7 @@ from tokenizers import trainers
 
 from data_pipelines.common.errors import UserError, command
 from data_pipelines.common.outputs import new_file
-from data_pipelines.common.progress import progress, tell
+from data_pipelines.common.progress import print_status, progress
 from data_pipelines.protanno.clusters import HELD_OUT
 from data_pipelines.protanno.dataset import open_dataset
 from data_pipelines.protanno.record import NAMES, RECOMMENDED, biotext
@@ -107,7 +107,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             )
         vocabulary = learn_vocabulary(texts, size=args.size)
         path.write_text("".join(f"{token}\n" for token in vocabulary), encoding="utf-8")
-    tell(f"wrote {args.output}: {len(vocabulary):,} tokens from {len(texts):,} texts")
+    print_status(f"wrote {args.output}: {len(vocabulary):,} tokens from {len(texts):,} texts")
 
 
 if __name__ == "__main__":

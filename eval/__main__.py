@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from data_pipelines.common.bucket import is_bucket
 from data_pipelines.common.errors import UserError, command
 from data_pipelines.common.json_object import read_json
-from data_pipelines.common.progress import tell
+from data_pipelines.common.progress import print_status
 from data_pipelines.inputs.source_options import refuse_unread
 from data_pipelines.protanno.dataset import STATISTICS, ProtAnno, open_dataset
 from data_pipelines.protanno.record import RECOMMENDED
@@ -147,10 +147,10 @@ def pretraining_data(options: argparse.Namespace, checkpoint: pathlib.Path) -> P
     )
     fix = "pass --pretrained_on=DIR to leave proteins of its pretraining out"
     if folder is None:
-        tell(f"note: {options.checkpoint} does not say what it was trained on; {fix}.")
+        print_status(f"note: {options.checkpoint} does not say what it was trained on; {fix}.")
         return None
     if options.pretrained_on is None and not folder.is_dir():
-        tell(
+        print_status(
             f"note: {options.checkpoint} was trained on {folder.absolute()}, which does not "
             f"exist; {fix}."
         )
@@ -162,7 +162,7 @@ def pretraining_data(options: argparse.Namespace, checkpoint: pathlib.Path) -> P
         raise UserError(
             f"--pretrained_on={folder} is not the dataset that {options.checkpoint} was trained on."
         )
-    tell(
+    print_status(
         f"note: {folder.absolute()} is not the dataset that {options.checkpoint} was trained on; "
         f"{fix}."
     )
@@ -266,7 +266,7 @@ def calibrate(options: argparse.Namespace) -> None:
     dataset = as_read_by(checkpoint, config, dataset)
     held_out = is_own(checkpoint, data_dir, dataset)
     if not held_out:
-        tell(
+        print_status(
             f"note: {options.checkpoint} was not trained on {data_dir}, so whether it has learnt "
             "from these records is not known; confidences may be too high for proteins that are "
             "new to it."
@@ -379,7 +379,7 @@ def evaluate(
         baselines = TrainedBaselines(dataset, completed(config), hits, untrained)
         figures, left_out = training_figures.training_figures(checkpoint, as_followed, baselines)
     for number, (name, evaluation) in enumerate(zip(own, evaluations, strict=True), 1):
-        tell(f"evaluation {number} of {len(own)}: {name}.")
+        print_status(f"evaluation {number} of {len(own)}: {name}.")
         control = evaluation.control and beside_models.get(evaluation.control.option)
         result = evaluation.report(model, control=control, baselines=baselines)
         sections[evaluation.key] = (result, evaluation.markdown(result))
@@ -402,7 +402,7 @@ def evaluate(
             left_out=left_out,
             captions=captions(),
         )
-        tell(f"wrote {output / 'report.md'}")
+        print_status(f"wrote {output / 'report.md'}")
     suite.refuse_failures(results)
 
 

@@ -87,7 +87,7 @@ def test_a_length_in_epochs_replaces_one_in_steps():
 
 
 @pytest.mark.parametrize(
-    ("override", "told"),
+    ("override", "message"),
     [
         ("--config.total_epochs=2", "total_steps=900 and total_epochs=2.0 are both set"),
         ("--config.total_steps=None", "neither total_steps nor total_epochs is set"),
@@ -133,12 +133,12 @@ def test_a_length_in_epochs_replaces_one_in_steps():
         ("--flagfile=/nowhere", "/nowhere"),
     ],
 )
-def test_what_is_no_value_is_refused(override, told):
-    assert told in refusal(override)
+def test_what_is_no_value_is_refused(override, message):
+    assert message in refusal(override)
 
 
 @pytest.mark.parametrize(
-    ("program", "told"),
+    ("program", "message"),
     [
         ("x = (", "no Python program"),
         ("import nothing_of_this_name", "no Python program"),
@@ -148,10 +148,10 @@ def test_what_is_no_value_is_refused(override, told):
         ("def get_config():\n    raise ValueError('of mine')", "of mine"),
     ],
 )
-def test_a_config_file_that_is_none(tmp_path, program, told):
+def test_a_config_file_that_is_none(tmp_path, program, message):
     """The file is a program, and runs: it is the user's own, as train.py is."""
     (tmp_path / "c.py").write_text(program)
-    with pytest.raises(UserError, match=told) as caught:
+    with pytest.raises(UserError, match=message) as caught:
         train.parse_flags(["train.py", "--config", str(tmp_path / "c.py"), "--workdir", "run"])
     assert "Traceback" not in str(caught.value)
 

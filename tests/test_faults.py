@@ -72,8 +72,8 @@ def test_bad_records_are_skipped_and_named_until_they_are_too_many(
     assert train.main([*argv, "--config.max_skipped_steps=1"]) == 1
     errors = capfd.readouterr().err
     assert errors.count("was skipped: its loss or gradient is not finite") == 2
-    (told,) = [line for line in errors.splitlines() if line.startswith("error: ")]
-    assert "max_skipped_steps is 1" in told
+    (found,) = [line for line in errors.splitlines() if line.startswith("error: ")]
+    assert "max_skipped_steps is 1" in found
     stopped = sorted(path.name for path in (run / "faults").iterdir())
     assert len(stopped) == 2
 

@@ -49,9 +49,9 @@ def refused(capsys, main, *arguments) -> str:
     """The one sentence of a command that exits with 2."""
     capsys.readouterr()
     assert main([str(argument) for argument in arguments]) == 2
-    told = capsys.readouterr().err
-    assert "Traceback" not in told
-    (line,) = [line for line in told.splitlines() if line.startswith("error: ")]
+    printed = capsys.readouterr().err
+    assert "Traceback" not in printed
+    (line,) = [line for line in printed.splitlines() if line.startswith("error: ")]
     assert line.isprintable()
     return line
 
@@ -170,9 +170,9 @@ def test_every_command_says_what_a_path_is_that_is_no_checkpoint(
     main, *arguments = commands(tmp_path / name, tmp_path)[command]
     if command == "embed":
         arguments = [*arguments, "--cpu_devices", 1]
-    told = refused(capsys, main, *arguments)
-    assert NO_CHECKPOINTS[name] in told
-    assert "damaged" not in told
+    printed = refused(capsys, main, *arguments)
+    assert NO_CHECKPOINTS[name] in printed
+    assert "damaged" not in printed
 
 
 def test_no_command_begins_with_arguments_that_are_not_utf8(tmp_path, capsys):
@@ -229,10 +229,10 @@ TOKENIZERS = {
 
 @pytest.mark.parametrize("name", TOKENIZERS)
 def test_a_damaged_text_tokenizer(copied, capsys, tmp_path, name):
-    content, told = TOKENIZERS[name]
+    content, message = TOKENIZERS[name]
     (copied / "tokenizers" / "text" / name).write_bytes(content)
     edit_config(copied, lambda c: None)
-    assert told in refused(
+    assert message in refused(
         capsys, convert_command.main, "to_hf", "--checkpoint", copied, "--output", tmp_path / "h"
     )
 

@@ -155,7 +155,7 @@ def test_the_files_were_found():
 
 
 @pytest.mark.parametrize(
-    ("file", "source", "told"),
+    ("file", "source", "message"),
     [
         ("data_pipelines/a.py", "import jax.numpy as jnp", "data_pipelines has no JAX"),
         (
@@ -201,7 +201,7 @@ def test_the_files_were_found():
         ("protclip_jax/f.py", "from protclip_jax.sub import a", "cycle of folders"),
     ],
 )
-def test_each_rule_is_seen_to_be_broken(tmp_path, file, source, told):
+def test_each_rule_is_seen_to_be_broken(tmp_path, file, source, message):
     for package in ("data_pipelines", "protclip_jax", "eval", "configs", "tests"):
         (tmp_path / package).mkdir()
     (tmp_path / "protclip_jax/c.py").write_text("import jax\nfrom protclip_jax.b import b")
@@ -221,4 +221,4 @@ def test_each_rule_is_seen_to_be_broken(tmp_path, file, source, told):
     (tmp_path / file).parent.mkdir(exist_ok=True)
     (tmp_path / file).write_text(source)
     (found,) = violations(tmp_path)
-    assert told in found
+    assert message in found

@@ -210,15 +210,15 @@ def test_training_finds_the_installed_configs(run, tmp_path, config):
 def test_every_installation_that_is_named_brings_what_exists():
     """The project is on no package index: `pip install protclip-jax` would fetch a stranger's."""
     documents = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]
-    told = [path.read_text(encoding="utf-8") for path in documents]
-    told += [
+    found = [path.read_text(encoding="utf-8") for path in documents]
+    found += [
         (ROOT / file).read_text(encoding="utf-8")
         for file in product_files()
         if file.suffix in (".py", ".js")
     ]
     extras = PROJECT["optional-dependencies"]
     named = []
-    for text in told:
+    for text in found:
         assert not re.search(r"pip install[^`\n]*protclip-jax", text)
         named += re.findall(r"pip install [^`\n]*\.\[([\w,-]+)\]", text)
         named += re.findall(r"missing_extra\(.*, \"(\w+)\", error\)", text)

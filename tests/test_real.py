@@ -49,12 +49,12 @@ def test_two_minutes_from_data_to_verdicts(real, tmp_path, monkeypatch, capsys):
     line = ["--data_dir", str(data), "--folder", str(tmp_path), "--form", "two_minutes"]
     line += ["--test", str(data / "outside.jsonl.gz")]
     assert command.main(line) == 0
-    told = capsys.readouterr().err
+    printed = capsys.readouterr().err
     assert (folder / f"real_{TEST}.png").exists()
     verdicts = json.loads((folder / "real.json").read_text())
     assert verdicts[TEST].keys() == plan.PRIMARY.keys()
     # Five of the outside proteins are the dataset's own; those that it learns from are left out.
-    assert f"of {real_folder.OUTSIDE + 5} proteins are measured" in told
+    assert f"of {real_folder.OUTSIDE + 5} proteins are measured" in printed
     run = Run(folder / "results", "two_minutes", 0)
     name = outside_name(data / "outside.jsonl.gz")
     for split in (VALIDATION, TEST, name):

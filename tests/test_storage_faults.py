@@ -156,9 +156,10 @@ def test_a_disk_that_fills_up_ends_the_run_and_with_more_room_it_goes_on(run, fi
     disk = small_disk(taken(rest) + taken(second) // 2)
     code, log = run(disk / "run")
     assert code == 1
-    told = only_sentence(log)
+    found = only_sentence(log)
     assert (
-        f"--workdir={disk}/run cannot be written (No space left on device); free some space" in told
+        f"--workdir={disk}/run cannot be written (No space left on device); free some space"
+        in found
     )
     assert checksums.find_damage(disk / "run/checkpoints/2") is None
     assert runs.saved_steps(disk / "run") == [2]
@@ -178,16 +179,16 @@ def test_evaluating_and_embedding_a_damaged_checkpoint_name_the_others(
     flip_bit(largest(copied / "checkpoints/4/params"), random.Random(0))
     data = ["--data_dir", str(sample_dataset / "protanno"), "--benchmarks", "retrieval"]
     assert evaluate.main(["--checkpoint", str(copied), "--step", "4", *data]) == 2
-    told = (
+    found = (
         r"checkpoints/4 is damaged \(params/.*\); replace it with an intact copy, or name another "
         r"step \(it has 2\)\.$"
     )
-    assert re.search(told, only_sentence(capsys.readouterr().err))
+    assert re.search(found, only_sentence(capsys.readouterr().err))
     fasta = copied / "x.fasta"
     fasta.write_text(">a\nMKVL\n")
     embedding = ["--input", str(fasta), "--output", str(copied / "x.h5")]
     assert embed.main(["--checkpoint", str(copied), "--step", "latest", *embedding]) == 2
-    assert re.search(told, only_sentence(capsys.readouterr().err))
+    assert re.search(found, only_sentence(capsys.readouterr().err))
 
 
 @pytest.mark.soak

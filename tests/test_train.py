@@ -288,27 +288,27 @@ def test_a_run_that_no_longer_improves_ends_early_and_stays_ended(sample_dataset
     command = arguments(sample_dataset, workdir, *more, "--config.total_steps=20")
     assert train.main(command) == 0
     reason = "retrieval/mrr was no better than"
-    told = capsys.readouterr().err
-    assert f"stopped early after step 4: {reason}" in told
-    assert "devices: 8 × cpu on 1 host, as data 8 × fsdp 1; 8 rows per step.\n" in told
-    assert f"\nsteps: 0 to 20, into {workdir}.\n" in told
-    steps = [line for line in told.splitlines() if line.startswith("step ")]
+    printed = capsys.readouterr().err
+    assert f"stopped early after step 4: {reason}" in printed
+    assert "devices: 8 × cpu on 1 host, as data 8 × fsdp 1; 8 rows per step.\n" in printed
+    assert f"\nsteps: 0 to 20, into {workdir}.\n" in printed
+    steps = [line for line in printed.splitlines() if line.startswith("step ")]
     assert [line.partition(" p2t_r1")[0] for line in steps] == [
         "step 0: retrieval",
         "step 2: retrieval",
         "step 4: retrieval",
     ]
     assert (
-        told.splitlines()[-1]
+        printed.splitlines()[-1]
         == f"done: trained to step 4; pass --checkpoint {workdir} to the other commands."
     )
     assert records(workdir)[-1]["step"] == 4
     assert (workdir / "checkpoints/4").is_dir()
     before = (workdir / "metrics.jsonl").read_bytes()
     assert train.main(command) == 0
-    told = capsys.readouterr().err
-    assert f"stopped early after step 4: {reason}" in told
-    assert f"steps: resuming {workdir} after step 4 of 20.\n" in told
+    printed = capsys.readouterr().err
+    assert f"stopped early after step 4: {reason}" in printed
+    assert f"steps: resuming {workdir} after step 4 of 20.\n" in printed
     assert (workdir / "metrics.jsonl").read_bytes() == before
     # With more patience it goes on.
     assert train.main([*command, "--config.best.patience=3"]) == 0
@@ -319,12 +319,12 @@ def test_epochs_become_steps_and_the_schedule_follows_them(sample_dataset, tmp_p
     workdir = tmp_path / "run"
     more = ["--config.total_steps=None", "--config.total_epochs=0.5"]
     assert train.main(arguments(sample_dataset, workdir, *more)) == 0
-    (told,) = [line for line in capsys.readouterr().err.splitlines() if "epochs of" in line]
+    (printed,) = [line for line in capsys.readouterr().err.splitlines() if "epochs of" in line]
     config = ConfigDict(json.loads((workdir / "config.json").read_text())["config"])
     source = train.open_inputs(config).source
     draws, steps = source.sampler.epoch_draws, records(workdir)[-1]["step"]
     assert steps == round(0.5 * draws / (config.batch.rows * source.records_per_row())) > 2
-    assert f"0.5 epochs of {draws:,} draws are {steps} steps" in told
+    assert f"0.5 epochs of {draws:,} draws are {steps} steps" in printed
     rates = [record["learning_rate"] for record in records(workdir) if "loss" in record]
     schedule = learning_rate_schedule(config.optimizer, steps)
     expected = [float(schedule(step)) for step in range(steps)]
@@ -386,9 +386,9 @@ def test_a_writer_that_cannot_start_is_one_sentence(sample_dataset, tmp_path, mo
     monkeypatch.syspath_prepend(tmp_path)
     hook = "--config.metrics_hook=broken_logger:make"
     assert train.main(arguments(sample_dataset, tmp_path / "run", hook)) == 1
-    told = capsys.readouterr().err
-    assert "metrics_hook=broken_logger:make cannot start (OSError: no network)" in told
-    assert "Traceback" not in told
+    printed = capsys.readouterr().err
+    assert "metrics_hook=broken_logger:make cannot start (OSError: no network)" in printed
+    assert "Traceback" not in printed
 
 
 def test_towers_start_from_a_checkpoint(finished, sample_dataset, tmp_path):
@@ -425,7 +425,7 @@ def refused(capsys, argv):
 
 
 @pytest.mark.parametrize(
-    ("more", "told"),
+    ("more", "message"),
     [
         (["--config.totl_steps=3"], "total_steps"),
         (["--config.total_steps=many"], "total_steps"),
@@ -445,8 +445,8 @@ def refused(capsys, argv):
         (['--config.optimizer.groups=((".", "frozen"),)'], "freezes every parameter"),
     ],
 )
-def test_mistakes_get_one_sentence(capsys, sample_dataset, tmp_path, more, told):
-    assert told in refused(capsys, arguments(sample_dataset, tmp_path / "run", *more))
+def test_mistakes_get_one_sentence(capsys, sample_dataset, tmp_path, more, message):
+    assert message in refused(capsys, arguments(sample_dataset, tmp_path / "run", *more))
 
 
 @pytest.mark.parametrize(
@@ -503,8 +503,8 @@ def test_a_step_under_another_name_ends_a_run_and_is_left_alone(
 ):
     workdir = shutil.copytree(finished, tmp_path / "run")
     (workdir / "checkpoints/4").rename(workdir / "checkpoints/004")
-    told = refused(capsys, arguments(sample_dataset, workdir))
-    assert "checkpoints/004 does not have a step's name; rename it to 4." in told
+    printed = refused(capsys, arguments(sample_dataset, workdir))
+    assert "checkpoints/004 does not have a step's name; rename it to 4." in printed
     assert (workdir / "checkpoints/004/SHA256SUMS").exists()
 
 

@@ -46,7 +46,7 @@ def evaluated(folder, values):
 
 
 @pytest.fixture
-def told(tmp_path):
+def compared_models(tmp_path):
     """Items are hard or easy for both models; a metric differs by exactly so much, with noise of
     0.3 for each item."""
     rng = np.random.default_rng(0)
@@ -70,20 +70,20 @@ def told(tmp_path):
     return shown, {one.metric: one.p_value for one in compared}
 
 
-def test_differences_are_paired_and_corrected(told):
-    lines, p_values = told
+def test_differences_are_paired_and_corrected(compared_models):
+    lines, p_values = compared_models
     better = {metric: line[4] for (_, metric), line in lines.items()}
-    # Of independent means the standard error would be 0.033 and none of these told from noise in 13
+    # Of independent means the standard error would be 0.033, and none would differ from noise in 13
     # comparisons; it is 0.0095.
     assert (better["spearman"], better["mae"], better["pearson"]) == ("trained", "random", "random")
     assert {better[f"none {count}"] for count in range(6)} == {"within noise"}
-    # Alone it would be told.
+    # Alone it would be significant.
     assert 0.05 / 10 < p_values["weak"] < 0.05
     assert better["weak"] == "within noise"
 
 
-def test_a_row_has_both_numbers_and_the_controls(told):
-    lines, _ = told
+def test_a_row_has_both_numbers_and_the_controls(compared_models):
+    lines, _ = compared_models
     assert lines["gb1", "spearman"][6] == "k-mers 0.300"
     assert lines["retrieval", "p2t"][4:] == ["within noise", "1.00", "chance 0.100, k-mers 0.100"]
     assert len(lines) == 10 + 3

@@ -22,7 +22,7 @@ from benchmarks.real.public import write_manifest
 from benchmarks.real.runs import Inputs, measure_all
 from benchmarks.real.training import Setting, find_text_tower
 from data_pipelines.common.errors import command
-from data_pipelines.common.progress import tell
+from data_pipelines.common.progress import print_status
 from data_pipelines.protanno.clusters import TEST, VALIDATION
 from data_pipelines.protanno.dataset import open_dataset
 from eval.pretraining.hit_files import hit_files
@@ -88,7 +88,7 @@ def main(arguments: list[str] | None = None) -> None:
     if options.prepare:
         prepare_search(dataset, folder, options.test)
         found = write_manifest(options.data_dir / "bench", folder / "public")
-        tell(
+        print_status(
             f"pass {folder / 'public'} to `python -m eval` as --data_dir; it has "
             f"{', '.join(found) or 'no benchmark'}."
         )
@@ -111,7 +111,7 @@ def prepare_search(dataset: Path, folder: Path, test: Path | None) -> None:
     opened = open_dataset(dataset)
     outside = outside_set(test, folder / outside_name(test), opened, None) if test else None
     written = write_fasta(dataset, folder / outside_name(test) if test else folder, outside)
-    tell(
+    print_status(
         f"search {written / 'held_out.fasta'} in {written / 'training.fasta'} as described in "
         "docs/data.md, then pass the hits as --hits."
     )

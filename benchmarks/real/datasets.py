@@ -18,7 +18,7 @@ from data_pipelines.build.nearest_training import Layout
 from data_pipelines.common.atomic_write import atomic_path
 from data_pipelines.common.hashing import hash64
 from data_pipelines.common.outputs import new_folder
-from data_pipelines.common.progress import tell
+from data_pipelines.common.progress import print_status
 from data_pipelines.protanno import dataset as protanno
 from data_pipelines.protanno.clusters import HELD_OUT, TEST
 from data_pipelines.protanno.dataset import ProtAnno, Split, Splits, encode_record, open_dataset
@@ -248,7 +248,7 @@ def outside_set(path: Path, folder: Path, dataset: ProtAnno, hits: Path | None) 
     own = list(records(open_dataset(folder / "records").splits.values()))
     states = PretrainingSet.of(dataset).states([record.sequence for record in own])
     kept = [record for record, state in zip(own, states.tolist(), strict=True) if state != SEEN]
-    tell(
+    print_status(
         f"{path}: {len(kept):,} of {len(own):,} proteins are measured; the sequences of the "
         "others are in the training data."
     )

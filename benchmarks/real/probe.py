@@ -6,7 +6,7 @@ import numpy as np
 
 from benchmarks.evidence.intervals import cluster_draws, replicate_means
 from benchmarks.evidence.measure import Measured
-from data_pipelines.common.progress import tell
+from data_pipelines.common.progress import print_status
 from data_pipelines.protanno.dataset import ProtAnno
 from eval.benchmarks.base.single_proteins import limited
 from eval.benchmarks.classification import judge_of
@@ -53,7 +53,7 @@ class LocationProbe:
             for one, state in zip(prepared.splits["test"], states.tolist(), strict=True)
             if state != SEEN
         ]
-        tell(
+        print_status(
             f"probe: {len(kept):,} of {len(states):,} test proteins; the sequences of "
             "the others are in the pretraining data."
         )

@@ -16,7 +16,7 @@ from benchmarks.real.planted import SIGNALS
 from benchmarks.real.probe import LocationProbe
 from benchmarks.real.residue_entropy import cross_entropies
 from benchmarks.real.training import Models, Setting, dataset_of
-from data_pipelines.common.progress import tell
+from data_pipelines.common.progress import print_status
 from data_pipelines.protanno.clusters import TEST, VALIDATION
 from data_pipelines.protanno.dataset import ProtAnno, open_dataset
 from eval.pretraining.held_out_losses import HeldOutLosses
@@ -76,7 +76,7 @@ def measure_baselines(
     """Measures every baseline on the splits where this is not done yet."""
     for split in splits:
         if run.missing(split, [BASELINES]):
-            tell(f"measuring {BASELINES} on {split}")
+            print_status(f"measuring {BASELINES} on {split}")
             for name, found in bench_of(split).baselines(baselines).items():
                 run.keep(split, name, found)
             run.keep(split, BASELINES, {})
@@ -92,7 +92,7 @@ def measure_model(
     if missing := [split for split in splits if run.missing(split, [name])]:
         model = models[name]
         for split in missing:
-            tell(f"measuring {name} on {split}")
+            print_status(f"measuring {name} on {split}")
             run.keep(split, name, bench_of(split).model(model))
 
 
@@ -105,7 +105,7 @@ def measure_planted(
         return
     dataset, model = open_dataset(dataset_of(setting, ARMS[PLANTED])), models[PLANTED]
     for split in missing:
-        tell(f"measuring {PLANTED} on {split}")
+        print_status(f"measuring {PLANTED} on {split}")
         bench = _bench(setting, inputs, dataset, split)
         found = bench.model(model)
         for kind in SIGNALS:
@@ -130,7 +130,7 @@ def measure_public(
         seed=setting.seed,
     )
     for model in missing:
-        tell(f"measuring {model} with the location probe")
+        print_status(f"measuring {model} with the location probe")
         features = CachedEmbedder(models[model], setting.folder / "embeddings")
         run.keep(PROBE, model, probe.measure(features))
 

@@ -67,7 +67,7 @@ def byte_progress(*, description: str, total: int) -> tqdm:
     return _display()(desc=description, unit="B", unit_scale=True, total=total, file=sys.stderr)
 
 
-def tell(*lines: str) -> None:
+def print_status(*lines: str) -> None:
     """Prints lines on stderr, above any progress bar on a terminal."""
     text = "\n".join(lines)
     if sys.stderr.isatty():

@@ -4,7 +4,7 @@ import contextlib
 import warnings
 from collections.abc import Iterator
 
-from data_pipelines.common.progress import tell
+from data_pipelines.common.progress import print_status
 
 
 @contextlib.contextmanager
@@ -19,7 +19,7 @@ def warnings_as_sentences() -> Iterator[None]:
                 show(message, category, *where, **more)
             elif (sentence := str(message)) not in seen:
                 seen.add(sentence)
-                tell(sentence)
+                print_status(sentence)
 
         warnings.simplefilter("always", UserWarning)
         warnings.showwarning = shown

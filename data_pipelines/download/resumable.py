@@ -19,7 +19,7 @@ from data_pipelines.common.atomic_write import atomic_write
 from data_pipelines.common.disk_errors import DISK_ERRORS, report_disk_errors
 from data_pipelines.common.errors import UserError
 from data_pipelines.common.hashing import file_sha256
-from data_pipelines.common.progress import progress, tell
+from data_pipelines.common.progress import print_status, progress
 
 LICENCE = "CC BY 4.0, UniProt Consortium, https://www.uniprot.org/help/license"
 _MEBIBYTE = 1 << 20
@@ -53,7 +53,7 @@ def complete(
       RunError: a disk error occurs while writing.
     """
     if target.exists():
-        tell(f"checking {target}")
+        print_status(f"checking {target}")
         known = read_notes(provenance_path(target))
         if wanted.items() <= known.items() and known.get("sha256") == file_sha256(target):
             return
@@ -190,7 +190,7 @@ def _claim(file: BinaryIO, wanted: dict) -> None:
 
 def _provenance(file: BinaryIO, facts: dict) -> dict:
     """Adds digests and date to the facts; empties the file if its MD5 is wrong."""
-    tell(f"checking {file.name}")
+    print_status(f"checking {file.name}")
     with open(file.name, "rb") as content:
         md5 = hashlib.file_digest(content, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
     if facts.get("md5", md5) != md5:

@@ -18,7 +18,7 @@ from data_pipelines.common import bucket
 from data_pipelines.common.atomic_write import atomic_path
 from data_pipelines.common.disk_errors import report_disk_errors
 from data_pipelines.common.errors import UserError
-from data_pipelines.common.progress import byte_progress, tell
+from data_pipelines.common.progress import byte_progress, print_status
 
 CACHE = "PROTCLIP_CACHE"
 _AT_ONCE = 8
@@ -84,7 +84,7 @@ def copy_files(url: str, paths: Sequence[Path], sizes: dict[str, int]) -> None:
     if not missing:
         return
     total = sum(sizes[path.name] for path in missing)
-    tell(f"copying {len(missing)} files from {url} to {missing[0].parent}")
+    print_status(f"copying {len(missing)} files from {url} to {missing[0].parent}")
     with (
         bucket.report_errors(url, kept="copied files are kept"),
         report_disk_errors(missing[0].parent, kept="copied files are kept"),

@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 from data_pipelines.common.errors import UserError, command
-from data_pipelines.common.progress import tell
+from data_pipelines.common.progress import print_status
 from data_pipelines.sample.generate import MAX_RECORDS, write
 from data_pipelines.sample.world import WORLDS
 
@@ -49,7 +49,9 @@ def main(arguments: list[str] | None = None) -> None:
     if not 1 <= options.records <= MAX_RECORDS:
         raise UserError(f"--records {options.records} must be from 1 to {MAX_RECORDS}.")
     write(options.output, records=options.records, seed=options.seed, world=WORLDS[options.like])
-    tell(f"wrote {options.records:,} entries, their clusters and questions to {options.output}")
+    print_status(
+        f"wrote {options.records:,} entries, their clusters and questions to {options.output}"
+    )
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from jaxtyping import Bool
 from data_pipelines.common.atomic_write import atomic_write
 from data_pipelines.common.errors import UserError
 from data_pipelines.common.hashing import file_sha256
-from data_pipelines.common.progress import progress, tell
+from data_pipelines.common.progress import print_status, progress
 from data_pipelines.protanno.clusters import HELD_OUT, VALIDATION
 from data_pipelines.protanno.dataset import ProtAnno
 from data_pipelines.protanno.record import Record
@@ -94,7 +94,7 @@ def calibrate_checkpoint(
         captions=CAPTIONS,
     )
     atomic_write(checkpoint / FILE, to_text(calibration, {"provenance": provenance}).encode())
-    tell(f"wrote {checkpoint / FILE} and {output / 'report.md'}")
+    print_status(f"wrote {checkpoint / FILE} and {output / 'report.md'}")
 
 
 def _held_out(dataset: ProtAnno, split: str, pool: int) -> list[Record]:
@@ -142,7 +142,7 @@ def check_tables(
     """
     held_out = [*fitted, *checked]
     records = [*held_out, *training_records(dataset, ITEMS)]
-    tell(
+    print_status(
         f"calibrate: {len(fitted):,} questions to fit, {len(checked):,} to check, among "
         f"{len(records):,} proteins."
     )
@@ -168,7 +168,9 @@ def check_tables(
         tables.append(
             Checked(table, trait.meaning, whole, {name: one for name, one in found.items() if one})
         )
-    tell(*(f"calibrate: {name} is left out: {reason}." for name, reason in left_out.items()))
+    print_status(
+        *(f"calibrate: {name} is left out: {reason}." for name, reason in left_out.items())
+    )
     return tables, left_out
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from data_pipelines.common.errors import UserError
 from data_pipelines.common.json_object import read_json, to_json
 from data_pipelines.common.outputs import new_files
-from data_pipelines.common.progress import tell
+from data_pipelines.common.progress import print_status
 from eval.benchmarks.families import BENCHMARKS
 from eval.claims.claims import CLAIMS
 from eval.claims.page import as_json, markdown
@@ -42,7 +42,7 @@ def check_claims(options: argparse.Namespace) -> None:
         ):
             page_file.write_text(page, encoding="utf-8")
             numbers_file.write_text(numbers + "\n", encoding="utf-8")
-        tell(f"wrote {options.output / 'claims.md'} and claims.json")
+        print_status(f"wrote {options.output / 'claims.md'} and claims.json")
 
 
 def _subject(options: argparse.Namespace) -> dict[str, str]:

@@ -18,7 +18,7 @@ from data_pipelines.common.atomic_write import atomic_path
 from data_pipelines.common.disk_errors import report_disk_errors
 from data_pipelines.common.errors import UserError, command
 from data_pipelines.common.hashing import file_sha256
-from data_pipelines.common.progress import tell
+from data_pipelines.common.progress import print_status
 from data_pipelines.download.connection_options import (
     add_connection_options,
     check_connection_options,
@@ -137,7 +137,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(fetch(file, args.output, licence=f"{source.licence}; {source.where}", **how))
     for name, own in sources.items():
         for source in own:
-            tell(_remaining(name, source))
+            print_status(_remaining(name, source))
 
 
 def _remaining(name: str, source: Source) -> str:

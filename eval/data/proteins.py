@@ -12,7 +12,7 @@ from pathlib import Path
 from data_pipelines.common.errors import UserError, command
 from data_pipelines.common.hashing import sequence_hash
 from data_pipelines.common.outputs import new_file
-from data_pipelines.common.progress import tell
+from data_pipelines.common.progress import print_status
 from eval.benchmarks.families import BENCHMARKS, family_of
 from eval.data import manifest
 from eval.data.base.proteins import proteins_of
@@ -26,7 +26,7 @@ def sequences_of(data_dir: Path, names: Sequence[str]) -> Iterator[str]:
     for name in names:
         family = family_of(name)
         if family.beyond_vectors:
-            tell(f"{name} is left out: it needs {family.beyond_vectors}.")
+            print_status(f"{name} is left out: it needs {family.beyond_vectors}.")
         else:
             yield from proteins_of(family.parts(manifest.load(data_dir, name)))
 
@@ -73,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for sequence in distinct:
             lines = [sequence[start : start + LINE] for start in range(0, len(sequence), LINE)]
             file.write("\n".join([f">{sequence_hash(sequence)}", *lines, ""]))
-    tell(f"wrote {options.output}: {len(distinct):,} proteins of {len(names)} benchmarks.")
+    print_status(f"wrote {options.output}: {len(distinct):,} proteins of {len(names)} benchmarks.")
 
 
 if __name__ == "__main__":

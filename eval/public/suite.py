@@ -23,7 +23,7 @@ from data_pipelines.common.atomic_write import atomic_write
 from data_pipelines.common.disk_errors import report_disk_errors
 from data_pipelines.common.errors import UserError
 from data_pipelines.common.json_object import to_json
-from data_pipelines.common.progress import tell
+from data_pipelines.common.progress import print_status
 from data_pipelines.protanno.dataset import ProtAnno
 from eval.benchmarks.families import BENCHMARKS, Setup, family_of, measure
 from eval.data import manifest
@@ -70,7 +70,7 @@ class Suite:
         """
         found = {}
         for number, name in enumerate(names, 1):
-            tell(f"benchmark {number} of {len(names)}: {name}.")
+            print_status(f"benchmark {number} of {len(names)}: {name}.")
             try:
                 if needed := self.subject.lacks(family_of(name)):
                     raise manifest.MissingData(
@@ -81,10 +81,10 @@ class Suite:
                 found[name] = self._stored(name, key) or self._measured(name, data, key)
             except manifest.MissingData as error:
                 found[name] = {"benchmark": name, "missing": str(error)}
-                tell(f"{name} is left out: {error}")
+                print_status(f"{name} is left out: {error}")
             except UserError as error:
                 found[name] = {"benchmark": name, "failed": str(error)}
-                tell(f"{name} is left out: {error}")
+                print_status(f"{name} is left out: {error}")
         return found
 
     def _stored(self, name: str, key: str) -> dict | None:

@@ -3,7 +3,7 @@
 import argparse
 
 from data_pipelines.common.errors import UserError
-from data_pipelines.common.progress import tell
+from data_pipelines.common.progress import print_status
 from data_pipelines.protanno.dataset import STATISTICS
 from eval.benchmarks.families import BENCHMARKS
 from eval.pretraining.evaluations import EVALUATIONS
@@ -27,7 +27,7 @@ def evaluate_vectors(options: argparse.Namespace) -> None:
     configs = load_configs(options.configs, options.set)
     file = VectorFile.read(options.embeddings)
     rows, width = file.values.shape
-    tell(f"{options.embeddings}: {rows:,} vectors of width {width:,}.")
+    print_status(f"{options.embeddings}: {rows:,} vectors of width {width:,}.")
     provenance = {
         "embeddings": str(options.embeddings),
         "vectors": rows,
@@ -51,7 +51,7 @@ def evaluate_vectors(options: argparse.Namespace) -> None:
                 left_out={},
                 captions=benchmark_figures.CAPTIONS,
             )
-            tell(f"wrote {output / 'report.md'}")
+            print_status(f"wrote {output / 'report.md'}")
     suite.refuse_failures(results)
 
 

@@ -17,7 +17,7 @@ from data_pipelines.common.bucket import is_bucket
 from data_pipelines.common.disk_errors import report_disk_errors
 from data_pipelines.common.errors import UserError, command
 from data_pipelines.common.json_object import read_json
-from data_pipelines.common.progress import tell
+from data_pipelines.common.progress import print_status
 from data_pipelines.common.warned import warnings_as_sentences
 from data_pipelines.download.connection_options import (
     add_connection_options,
@@ -188,12 +188,12 @@ def run(setup: Setup, *, estimate_only: bool) -> None:
     adopt_plan(setup.output, what=setup.what, checkpoint=facts.fingerprint)
     for number, (name, step) in enumerate(steps.items(), 1):
         if step.is_done():
-            tell(f"step {number} of {len(steps)}, {name}: already done.")
+            print_status(f"step {number} of {len(steps)}, {name}: already done.")
             continue
-        tell(f"step {number} of {len(steps)}, {name}.")
+        print_status(f"step {number} of {len(steps)}, {name}.")
         step.run()
     print(setup.index)
-    tell(
+    print_status(
         f"Search it with: protclip search --checkpoint {setup.model} --index {setup.index} --text "
         '"zinc-binding protease"'
     )
@@ -205,7 +205,7 @@ def print_estimate(setup: Setup, facts: Facts, remaining: Sequence[str]) -> None
     processes = usable_cores([setup.source]) if setup.source.exists() else (os.cpu_count() or 1)
     costs = estimate.costs(size, model=facts, processes=processes)
     left = {name: costs[name] for name in remaining}
-    tell(*estimate.describe(size, left, speed=facts.speed))
+    print_status(*estimate.describe(size, left, speed=facts.speed))
     needed = estimate.needed_disk(list(left.values()), held=held_bytes(setup))
     estimate.refuse_small_disk(needed, setup.output)
 

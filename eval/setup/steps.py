@@ -9,7 +9,7 @@ from typing import NamedTuple
 from data_pipelines.build.__main__ import MINHASH, Options, build, usable_cores
 from data_pipelines.build.local import local_runner
 from data_pipelines.common.outputs import new_folder
-from data_pipelines.common.progress import tell
+from data_pipelines.common.progress import print_status
 from data_pipelines.download.resumable import provenance_path
 from data_pipelines.download.sources import Connection, fetch, file_name
 from data_pipelines.protanno.dataset import STATISTICS
@@ -102,7 +102,7 @@ def build_dataset(setup: Setup) -> None:
     workers = usable_cores(options.inputs)
     with new_folder(setup.dataset) as directory, local_runner(workers) as runner:
         result = build(options, directory, runner=runner)
-    tell(f"{setup.dataset}: {result['records']:,} proteins.")
+    print_status(f"{setup.dataset}: {result['records']:,} proteins.")
 
 
 def is_calibrated(setup: Setup) -> bool:
@@ -118,7 +118,7 @@ def calibrate(setup: Setup) -> None:
     try:
         evaluation.calibrate(parse_arguments(line))
     except TooFewQuestions as error:
-        tell(f"not calibrated: {error} The index will have shuffled proteins for q-values.")
+        print_status(f"not calibrated: {error} The index will have shuffled proteins for q-values.")
         write_plan(setup.output, read_plan(setup.output) | {"not_calibrated": str(error)})
 
 

@@ -18,7 +18,7 @@ from data_pipelines.common.atomic_write import atomic_path, atomic_write
 from data_pipelines.common.errors import UserError, command
 from data_pipelines.common.hashing import file_sha256
 from data_pipelines.common.plain_text import tsv_cell
-from data_pipelines.common.progress import progress, tell
+from data_pipelines.common.progress import print_status, progress
 from data_pipelines.common.tables import TableWriter
 from data_pipelines.common.warned import warnings_as_sentences
 from data_pipelines.inputs.input_formats import BY_NAME
@@ -248,7 +248,9 @@ def load_engine(options: argparse.Namespace) -> SearchEngine:
         )
     described_of(engine)
     if engine.homology is not None:
-        tell(f"{options.hits}: {len(engine.homology):,} proteins have relatives in the index.")
+        print_status(
+            f"{options.hits}: {len(engine.homology):,} proteins have relatives in the index."
+        )
     return engine
 
 
@@ -302,7 +304,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         )
         finish(options, engine, parts, folder)
         remove_parts(folder)
-    tell(f"wrote {' and '.join(map(str, outputs))}")
+    print_status(f"wrote {' and '.join(map(str, outputs))}")
 
 
 if __name__ == "__main__":

@@ -92,19 +92,21 @@ def _check_fit(
     """Raises UserError, listing all differences, if the stored `groups` are not as wanted."""
     shapes = {name: tuple(leaf.shape) for name, leaf in _named(stored)}
     different = [name for name, leaf in wanted.items() if shapes.get(name) != tuple(leaf.shape)]
-    told = [
+    differences = [
         f"{name} is {shapes.get(name, 'missing')} in the checkpoint, but should be "
         f"{tuple(wanted[name].shape)}"
         for name in different
     ]
     unused = [name for name in shapes if name not in wanted and name.partition("/")[0] in groups]
-    told += [
+    differences += [
         f"{name} is in the checkpoint, but this model has no such parameter" for name in unused
     ]
-    if told:
-        more = f"; and {len(told) - _SHOWN} more" if len(told) > _SHOWN else ""
-        parameters = "the parameter" if len(told) == 1 else f"{len(told)} parameters differ:"
-        raise UserError(f"{path}: {parameters} {'; '.join(told[:_SHOWN])}{more}.")
+    if differences:
+        more = f"; and {len(differences) - _SHOWN} more" if len(differences) > _SHOWN else ""
+        parameters = (
+            "the parameter" if len(differences) == 1 else f"{len(differences)} parameters differ:"
+        )
+        raise UserError(f"{path}: {parameters} {'; '.join(differences[:_SHOWN])}{more}.")
 
 
 def _check_finite(path: pathlib.Path, params: Mapping[str, jax.Array]) -> None:

@@ -53,8 +53,8 @@ def _logged_reasons() -> Iterator[list[str]]:
     reasons = []
 
     def keep(record: logging.LogRecord) -> bool:
-        _, told, reason = record.getMessage().partition("Error details: ")
-        if told:
+        _, found, reason = record.getMessage().partition("Error details: ")
+        if found:
             reasons.append(f": {reason.partition(' [tensorstore_spec')[0]}")
         return False
 

@@ -99,11 +99,11 @@ def check_attention(config: Mapping, target: Target) -> None:
       UserError: the devices cannot compute the config's attention.
     """
     model = config["model"]
-    asked = model["attention"]
-    best = BACKENDS[asked] if asked != AUTO else next(iter(defaults(target.platform)), None)
+    requested = model["attention"]
+    best = BACKENDS[requested] if requested != AUTO else next(iter(defaults(target.platform)), None)
     needed = best and best.lacking(target, model["dtype"])
-    if needed and asked != AUTO:
-        raise UserError(f"model.attention='{asked}' needs {needed}; use 'auto'.")
+    if needed and requested != AUTO:
+        raise UserError(f"model.attention='{requested}' needs {needed}; use 'auto'.")
     if needed and jax.process_index() == 0:
         taken = backend_for(AUTO, target, model["dtype"])
         print(f"note: attention is {taken}; {best.name} needs {needed}.", file=sys.stderr)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from data_pipelines.common.atomic_write import atomic_path
 from data_pipelines.common.errors import UserError, command
-from data_pipelines.common.progress import progress, tell
+from data_pipelines.common.progress import print_status, progress
 from data_pipelines.inputs.input_formats import BY_NAME, DESCRIPTION, TEXT_FORMATS, listed
 from data_pipelines.inputs.source_options import choose_source
 from protclip_jax.checkpoints import best, metadata
@@ -262,7 +262,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             rejects=rejects,
             accept_doubtful=options.accept_doubtful,
         )
-        tell(f"embedding: {', '.join(kinds)} to {', '.join(map(str, outputs.values()))}.")
+        print_status(f"embedding: {', '.join(kinds)} to {', '.join(map(str, outputs.values()))}.")
 
         model = ProtCLIP.load(options.checkpoint, step=step, dtype=options.dtype)
         computation = {
@@ -290,7 +290,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         facts = computation | {"source": Path(options.input).name}
         join_parts(parts, outputs, write=write, facts=facts, folder=folder)
         remove_parts(folder)
-    tell(f"wrote {', '.join(map(str, outputs.values()))}")
+    print_status(f"wrote {', '.join(map(str, outputs.values()))}")
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import numpy as np
 
 from data_pipelines.common.disk_errors import report_disk_errors
 from data_pipelines.common.errors import UserError
-from data_pipelines.common.progress import progress, tell
+from data_pipelines.common.progress import print_status, progress
 from data_pipelines.inputs.chunks import chunks
 from data_pipelines.inputs.model_input import Source
 from data_pipelines.inputs.source_options import is_piped, spool
@@ -60,7 +60,9 @@ def survey_input(
             rejects=folder / REJECTS,
             accept_doubtful=accept_doubtful,
         )
-    tell(*survey.describe(noun or source.modality, long_items=reading.long_items, rejects=rejects))
+    print_status(
+        *survey.describe(noun or source.modality, long_items=reading.long_items, rejects=rejects)
+    )
     return source, survey
 
 
@@ -75,7 +77,7 @@ def begin(folder: Path, plan: Mapping, *, rejected: int, rejects: Path) -> None:
         adopt_plan(folder, {**plan, **devices})
         publish_rejects(folder / REJECTS, rejected=rejected, published=rejects)
     if finished := len(list(folder.glob("*.npz"))):
-        tell(f"resuming: {finished} finished parts of a stopped run are reused.")
+        print_status(f"resuming: {finished} finished parts of a stopped run are reused.")
 
 
 def publish_rejects(listed: Path, *, rejected: int, published: Path) -> None:
@@ -128,7 +130,7 @@ def embed_parts(
     if items != survey.usable:
         raise UserError(f"{source.path} changed while it was being read; rerun the command.")
     seconds = time.perf_counter() - start
-    tell(
+    print_status(
         f"embedded: {items:,} {source.modality}s; {computed:,} tokens in {seconds:.1f} s, "
         f"{computed / seconds:,.0f} per second."
     )

@@ -16,7 +16,7 @@ import numpy as np
 from data_pipelines.common.disk_errors import report_disk_errors
 from data_pipelines.common.errors import UserError, command
 from data_pipelines.common.hashing import hash64
-from data_pipelines.common.progress import tell
+from data_pipelines.common.progress import print_status
 from data_pipelines.common.warned import warnings_as_sentences
 from protclip_jax.checkpoints import best, metadata
 from protclip_jax.checkpoints.parameters import stored_groups
@@ -253,7 +253,7 @@ def write(
             encode_texts=functools.partial(model.encode_texts, dimensions=addition.width)
             if can_read
             else None,
-            log=tell,
+            log=print_status,
         )
     approximate = manifest["approximate"]
     found = (
@@ -261,8 +261,8 @@ def write(
         if approximate is None
         else f"search reads {approximate['probes']} of {approximate['lists']} lists"
     )
-    tell(describe_confidence(manifest))
-    tell(
+    print_status(describe_confidence(manifest))
+    print_status(
         f"{options.output}: {manifest['count']:,} {facts['modality']}s of width "
         f"{manifest['dimension']}; {found}."
     )

@@ -5,7 +5,7 @@ from collections import Counter
 from pathlib import Path
 
 from data_pipelines.common.errors import UserError
-from data_pipelines.common.progress import tell
+from data_pipelines.common.progress import print_status
 from data_pipelines.inputs.input_formats import Fasta
 from data_pipelines.inputs.model_input import Source
 from protclip_jax.retrieval.nearest import sample_rows
@@ -30,7 +30,7 @@ def read_decoys(path: Path) -> list[str]:
         else:
             found[item.text] = True
     for fault, count in faults.items():
-        tell(f"{path}: skipped {count:,} proteins: {fault}.")
+        print_status(f"{path}: skipped {count:,} proteins: {fault}.")
     if len(found) < MIN_DECOYS:
         raise UserError(
             f"--decoys={path} has only {len(found)} distinct proteins; pass at least {MIN_DECOYS}, "

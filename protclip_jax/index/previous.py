@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from data_pipelines.common.errors import UserError
-from data_pipelines.common.progress import tell
+from data_pipelines.common.progress import print_status
 from protclip_jax.embed.resume import (
     PLAN,
     is_finishing,
@@ -97,7 +97,9 @@ def was_added(previous: Index, hashes: np.ndarray, output: Path, *, folder: Path
     """
     published = is_published(folder, previous)
     if published and were_added_last(previous, hashes):
-        tell(f"{output} already contains all of them, from a run that was stopped while finishing.")
+        print_status(
+            f"{output} already contains all of them, from a run that was stopped while finishing."
+        )
         remove_parts(folder)
         return True
     refuse_known_ids(previous, hashes, output)

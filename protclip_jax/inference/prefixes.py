@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from data_pipelines.common.errors import UserError
-from data_pipelines.common.progress import tell
+from data_pipelines.common.progress import print_status
 from protclip_jax.config.schema import completed
 
 
@@ -41,7 +41,7 @@ def check_dimensions(dimensions: int, width: int) -> None:
 def warn_untrained(config: Mapping) -> None:
     """Warns on stderr if the config shows a model trained without `loss.matryoshka`."""
     if not completed(config)["loss"]["matryoshka"]:
-        tell(
+        print_status(
             "warning: the checkpoint was trained without loss.matryoshka; its first dimensions "
             "alone carry little information."
         )

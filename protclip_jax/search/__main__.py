@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 
 from data_pipelines.common.errors import command
-from data_pipelines.common.progress import tell
+from data_pipelines.common.progress import print_status
 from data_pipelines.common.warned import warnings_as_sentences
 from protclip_jax.inference.cpu_devices import split_cpu
 from protclip_jax.inference.user_inputs import UNKNOWN_WORDS
@@ -53,7 +53,9 @@ def main(arguments: Sequence[str] | None = None) -> int | None:
             hits=options.hits,
         )
         if engine.homology is not None:
-            tell(f"{options.hits}: {len(engine.homology):,} proteins have homologs in the index.")
+            print_status(
+                f"{options.hits}: {len(engine.homology):,} proteins have homologs in the index."
+            )
         try:
             found = replies(engine, queries, top=options.top, taxa=options.taxon)
             write(found, engine, options)
@@ -63,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int | None:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 128 + signal.SIGPIPE
     if options.output and options.output != "-":
-        tell(f"wrote {options.output}")
+        print_status(f"wrote {options.output}")
     return None
 
 

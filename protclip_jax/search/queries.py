@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from data_pipelines.common.errors import UserError, one_line
-from data_pipelines.common.progress import tell
+from data_pipelines.common.progress import print_status
 from data_pipelines.inputs.model_input import Prepared, Source
 from data_pipelines.inputs.plausibility import doubt
 from data_pipelines.inputs.source_options import choose_source, is_piped, refuse_unread, spool
@@ -37,9 +37,11 @@ def read_queries(options: argparse.Namespace) -> Iterator[Query]:
         except ValueError as error:
             raise UserError(f"--sequence is not a valid protein: {error}.") from error
         if changes:
-            tell(f"sequence: {', '.join(f'{count} {what}' for what, count in changes.items())}")
+            print_status(
+                f"sequence: {', '.join(f'{count} {what}' for what, count in changes.items())}"
+            )
         if kind := doubt(query.contents[0]):
-            tell(f"sequence: it looks like {kind}, not like a protein.")
+            print_status(f"sequence: it looks like {kind}, not like a protein.")
         yield query
     else:
         yield from _file_queries(options)
@@ -62,15 +64,15 @@ def _file_queries(options: argparse.Namespace) -> Iterator[Query]:
 
 def _queries_of(source: Source, options: argparse.Namespace) -> Iterator[Query]:
     used, skipped = 0, 0
-    tell(*source.notes())
+    print_status(*source.notes())
     for item in _with_progress(source, options):
         if item.fault:
             skipped += 1
-            tell(one_line(f"line {item.line}: {item.id} was skipped: {item.fault}"))
+            print_status(one_line(f"line {item.line}: {item.id} was skipped: {item.fault}"))
             continue
         used += 1
         if item.doubt:
-            tell(
+            print_status(
                 one_line(
                     f"line {item.line}: {item.id} looks like {item.doubt}, not like a protein."
                 )
@@ -81,7 +83,7 @@ def _queries_of(source: Source, options: argparse.Namespace) -> Iterator[Query]:
         else:
             yield Query(item.id, source.modality, (item.text,), text=item.name)
     if skipped:
-        tell(f"skipped {skipped:,} of {used + skipped:,} queries of {source.path}.")
+        print_status(f"skipped {skipped:,} of {used + skipped:,} queries of {source.path}.")
     if not used:
         raise UserError(f"{source.path} has no usable queries; give another --input.")
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from data_pipelines.common.errors import UserError, one_line
-from data_pipelines.common.progress import tell
+from data_pipelines.common.progress import print_status
 from protclip_jax.retrieval.answer import Answer, Hit, is_confident, not_known
 from protclip_jax.retrieval.engine import PROTEINS, QUERIES_AT_ONCE, SearchEngine
 from protclip_jax.retrieval.query import Query
@@ -99,10 +99,12 @@ def _is_readable(engine: SearchEngine, query: Query, matches: Mapping[str, Seque
         unknown = engine.unknown_words(query.contents)
     except UserError as error:
         done = "was only looked up" if any(matches.values()) else "was skipped"
-        tell(one_line(f"{query.name} {done}: {error}"))
+        print_status(one_line(f"{query.name} {done}: {error}"))
         return False
     if unknown:
-        tell(one_line(f"{query.name}: not in the model's vocabulary: {', '.join(unknown[:10])}."))
+        print_status(
+            one_line(f"{query.name}: not in the model's vocabulary: {', '.join(unknown[:10])}.")
+        )
     return True
 
 
@@ -116,8 +118,8 @@ def with_summary(found: Iterable[Reply], least: float) -> Iterator[Reply]:
             unknown[not_known(reply.answer)] = True
         yield reply
     if outcomes[False]:
-        tell(
+        print_status(
             f"no confident answer for {outcomes[False]:,} of {outcomes.total():,} "
             f"(--min_confidence {least:g})."
         )
-    tell(*unknown)
+    print_status(*unknown)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from data_pipelines.common.errors import UserError, command
 from data_pipelines.common.extras import missing_extra
-from data_pipelines.common.progress import tell
+from data_pipelines.common.progress import print_status
 from data_pipelines.common.warned import warnings_as_sentences
 from protclip_jax.checkpoints.best import resolve_step
 from protclip_jax.checkpoints.own_report import what_weights_mean
@@ -192,12 +192,12 @@ def load_engine(options: argparse.Namespace) -> SearchEngine:
             step=options.step,
             dtype=options.dtype,
         )
-    tell(f"loaded in {time.perf_counter() - start:.1f} s.")
+    print_status(f"loaded in {time.perf_counter() - start:.1f} s.")
     jobs.prepare(engine)
     if not options.skip_warm_up:
         start = time.perf_counter()
         jobs.warm_up(engine)
-        tell(f"warmed up in {time.perf_counter() - start:.1f} s.")
+        print_status(f"warmed up in {time.perf_counter() - start:.1f} s.")
     return engine
 
 
@@ -253,12 +253,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with server.listening_socket(options.host, options.port) as bound:
         name = f"[{options.host}]" if ":" in options.host else options.host
         address = f"http://{name}:{bound.getsockname()[1]}/"
-        tell(f"listening on {address}; requests get status 503 until the model is loaded.")
+        print_status(f"listening on {address}; requests get status 503 until the model is loaded.")
         with answering_loading(bound, limits, hosts):
             app = application(options, limits, hosts=hosts, token=token)
-        tell(f"serving on {address}{address_fragment(token)} — press Ctrl-C to stop.")
+        print_status(f"serving on {address}{address_fragment(token)} — press Ctrl-C to stop.")
         server.run(app, bound, limits)
-    tell("stopped.")
+    print_status("stopped.")
 
 
 if __name__ == "__main__":

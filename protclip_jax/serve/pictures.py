@@ -16,7 +16,7 @@ from typing import NamedTuple
 from data_pipelines.common.errors import command
 from data_pipelines.common.extras import missing_extra
 from data_pipelines.common.outputs import new_file, refuse_existing
-from data_pipelines.common.progress import tell
+from data_pipelines.common.progress import print_status
 from protclip_jax.serve import __main__ as serve
 from protclip_jax.serve import chromium
 from protclip_jax.serve.limits import Limits
@@ -115,7 +115,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parse_arguments(arguments)
     refuse_existing([options.output / picture.file for picture in PICTURES])
     if (path := chromium.find_chromium()) is None:
-        tell("took no screenshots: Chromium is not installed.")
+        print_status("took no screenshots: Chromium is not installed.")
         return
     options.output.mkdir(parents=True, exist_ok=True)
     with serving(options) as address, chromium.opened(path) as browser:
@@ -123,7 +123,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             shot = take(browser, address, options.text, picture)
             with new_file(options.output / picture.file) as partial:
                 partial.write_bytes(shot)
-    tell(f"wrote {len(PICTURES)} screenshots of the page to {options.output}.")
+    print_status(f"wrote {len(PICTURES)} screenshots of the page to {options.output}.")
 
 
 if __name__ == "__main__":

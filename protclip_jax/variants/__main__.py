@@ -18,7 +18,7 @@ import jax
 from data_pipelines.common.atomic_write import atomic_path
 from data_pipelines.common.errors import UserError, command
 from data_pipelines.common.hashing import hash64
-from data_pipelines.common.progress import tell
+from data_pipelines.common.progress import print_status
 from data_pipelines.inputs.mutation_file import read_mutations
 from data_pipelines.inputs.survey import Measured, take_survey
 from data_pipelines.protanno.record import biotext, with_names
@@ -139,7 +139,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             with published(figure, folder) as path:
                 draw(path, jobs[0], columns["score"], first_position=first, method=options.method)
         remove_parts(folder)
-    tell(f"wrote {' and '.join(str(path) for path in (figure, table) if path)}")
+    print_status(f"wrote {' and '.join(str(path) for path in (figure, table) if path)}")
 
 
 @contextlib.contextmanager
@@ -178,7 +178,7 @@ def surveyed(options: argparse.Namespace, windows: Windows, folder: Path) -> lis
         )
     long_items = f"of more than {windows.max_residues:,} residues: {LONG_PROTEINS[windows.policy]}"
     rejects = beside(options.output, "rejects")
-    tell(*survey.describe("protein", long_items=long_items, rejects=rejects))
+    print_status(*survey.describe("protein", long_items=long_items, rejects=rejects))
     found = jobs_.proteins(source.prepared(), survey)
     if options.sequence is not None:
         return [found[0]._replace(id="sequence")]
@@ -204,14 +204,14 @@ def asked_for(
     with writing(folder):
         jobs_.write_rejects(folder / "mutations.rejects.tsv", rejects)
     if rejects:
-        tell(*jobs_.describe(rejects, beside(options.output, "mutations.rejects")))
+        print_status(*jobs_.describe(rejects, beside(options.output, "mutations.rejects")))
     count = sum(len(job.variants) for job in jobs)
     if not count:
         raise UserError(
             "the input has nothing to score: none of its residues is one of the 20 amino acids; "
             "pass other proteins."
         )
-    tell(f"scoring: {count:,} variants of {len(jobs):,} proteins, {options.method}.")
+    print_status(f"scoring: {count:,} variants of {len(jobs):,} proteins, {options.method}.")
     return jobs
 
 
@@ -244,7 +244,7 @@ def adopt(
             rejected = len(listing.read_text(encoding="utf-8").splitlines()) - 1
             publish_rejects(listing, rejected=rejected, published=beside(options.output, name))
     if finished := len(list(folder.glob("*.npz"))):
-        tell(f"resuming: {finished} finished parts of a stopped run were found.")
+        print_status(f"resuming: {finished} finished parts of a stopped run were found.")
 
 
 def beside(output: Path, name: str) -> Path:

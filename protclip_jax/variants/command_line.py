@@ -49,15 +49,15 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--format", choices=FORMATS, help="format of --input (default: from its name)")
     add("--column", help="table column with sequences (default: sequence, Sequence or seq)")
     add("--id_column", help="table column with ids (default: id, Entry or accession)")
-    asked = parser.add_mutually_exclusive_group(required=True)
-    asked.add_argument(
+    group = parser.add_mutually_exclusive_group(required=True)
+    group.add_argument(
         "--mutations",
         type=Path,
         metavar="FILE",
         help="one mutation per line, such as A24G, or A24G:C30D for several substitutions; or a "
         "table with a column mutant and, for several proteins, a column id",
     )
-    asked.add_argument("--scan", action="store_true", help="score every single substitution")
+    group.add_argument("--scan", action="store_true", help="score every single substitution")
     add(
         "--first_position",
         type=int,

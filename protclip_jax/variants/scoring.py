@@ -13,7 +13,7 @@ from jaxtyping import Float32
 from data_pipelines.common.atomic_write import atomic_path
 from data_pipelines.common.disk_errors import report_disk_errors
 from data_pipelines.common.errors import UserError
-from data_pipelines.common.progress import progress, tell
+from data_pipelines.common.progress import print_status, progress
 from protclip_jax.inference.protclip import ProtCLIP
 from protclip_jax.inference.windows import Windows
 from protclip_jax.variants.jobs import Job
@@ -93,7 +93,7 @@ def score_parts(
             bar.update(part.tokens)
     seconds = time.perf_counter() - start
     rate = computed / seconds
-    tell(f"scored: {computed:,} variants in {seconds:.1f} s, {rate:,.0f} per second.")
+    print_status(f"scored: {computed:,} variants in {seconds:.1f} s, {rate:,.0f} per second.")
     return paths
 
 

@@ -67,9 +67,11 @@ def test_demo_report(run, workdir, data_dir, capsys):
     assert (
         run("--checkpoint", workdir, "--output", workdir, "--pool", 50, "--control", control) == 0
     )
-    told = [line for line in capsys.readouterr().err.splitlines() if line.startswith("evaluation ")]
+    printed = [
+        line for line in capsys.readouterr().err.splitlines() if line.startswith("evaluation ")
+    ]
     count = len(EVALUATIONS)
-    assert told == [
+    assert printed == [
         f"evaluation {number} of {count}: {name}." for number, name in enumerate(EVALUATIONS, 1)
     ]
     report = json.loads((workdir / "report.json").read_text())
@@ -181,7 +183,7 @@ def test_records_have_the_names_that_the_checkpoint_learnt_from(
     folder = workdir / "named"
     folder.mkdir()
     write(folder, {"test": records}, statistics={"records": len(records)})
-    told = [
+    found = [
         "--checkpoint",
         workdir,
         "--data_dir",
@@ -201,7 +203,7 @@ def test_records_have_the_names_that_the_checkpoint_learnt_from(
         (workdir / "config.json").write_text(json.dumps(metadata))
         # The oracle has embeddings of the recommended names' texts alone; only what it is asked is
         # of interest here.
-        run(*told)
+        run(*found)
         expected = [record.name + end for record in records]
         assert [record.name for record in seen.pop().splits["test"]] == expected
 
@@ -218,7 +220,7 @@ def test_undefined_numbers_are_null(run, workdir, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["--checkpoint", "{run}/nowhere"], "does not exist"),
         (["--checkpoint", "{run}", "--data_dir", "{run}/nowhere"], "does not exist"),
@@ -228,10 +230,10 @@ def test_undefined_numbers_are_null(run, workdir, monkeypatch):
         (["--checkpoint", "{run}", "--pool", "1"], "pool=1"),
     ],
 )
-def test_mistakes_are_one_sentence(run, workdir, capsys, arguments, told):
+def test_mistakes_are_one_sentence(run, workdir, capsys, arguments, message):
     assert run(*(argument.format(run=workdir) for argument in arguments)) == 2
     (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error:")]
-    assert told in line
+    assert message in line
 
 
 def test_a_control_has_not_learnt_from_features_either(run, workdir, capsys):
@@ -398,10 +400,10 @@ def test_the_pretraining_set_is_the_checkpoint_s_own(workdir, data_dir, dataset,
     assert cli.pretraining_data(moved, workdir).fingerprint == dataset.fingerprint
     with pytest.raises(UserError, match="is not the dataset that"):
         cli.pretraining_data(argparse.Namespace(checkpoint=workdir, pretrained_on=other), workdir)
-    for folder, told in (
+    for folder, message in (
         (tmp_path / "gone", "which does not exist"),
         (None, "does not say what it was trained on"),
     ):
         write_config(workdir, folder, pda=1.0)
         assert found() is None
-        assert told in capsys.readouterr().err
+        assert message in capsys.readouterr().err

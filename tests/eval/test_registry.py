@@ -34,7 +34,7 @@ def test_no_evaluations_no_hooks(dataset):
 
 
 @pytest.mark.parametrize(
-    ("evals", "told"),
+    ("evals", "message"),
     [
         ({"retreival": {}}, "'retreival' is neither an evaluation .retrieval"),
         ({"retrieval": {"pol": 3}}, "no option 'pol'; expected split, pool"),
@@ -46,8 +46,8 @@ def test_no_evaluations_no_hooks(dataset):
         ({"prot2bp": {"data_dir": "."}}, "trains a bridge for hours"),
     ],
 )
-def test_mistakes_are_told(dataset, evals, told):
-    with pytest.raises(UserError, match=told):
+def test_mistakes_are_told(dataset, evals, message):
+    with pytest.raises(UserError, match=message):
         make_hooks(evals, dataset)
 
 

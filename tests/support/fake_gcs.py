@@ -179,7 +179,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
                 return self.answer(204)
         if not media:
             return self.answer(200, describe(name, stored), Content_Type="application/json")
-        told = {
+        shown = {
             "x-goog-generation": stored.generation,
             "ETag": str(stored.generation),
             "Content_Type": "application/octet-stream",
@@ -191,8 +191,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             if first > last:
                 raise _Refused(416)
             part = stored.content[first : last + 1]
-            return self.answer(206, part, Content_Range=f"bytes {first}-{last}/{size}", **told)
-        return self.answer(200, stored.content, **told)
+            return self.answer(206, part, Content_Range=f"bytes {first}-{last}/{size}", **shown)
+        return self.answer(200, stored.content, **shown)
 
     def found(self, name):
         try:

@@ -21,13 +21,13 @@ class Malformed(NamedTuple):
 
     Attributes:
       surface: who reads it, a key of the test's `SURFACES`.
-      told: a regular expression that the output must hold.
+      message: a regular expression that the output must hold.
     """
 
     surface: str
     file: str
     content: bytes
-    told: str
+    message: str
 
 
 class Fault(NamedTuple):
@@ -171,11 +171,11 @@ def of_files():
     }
     for surface, kinds in readers.items():
         for kind in kinds:
-            for name, (content, told) in NOT_TEXT.items():
+            for name, (content, message) in NOT_TEXT.items():
                 if (name, kind) != ("an answer in JSON", "json"):
                     yield (
                         f"{surface} {kind}: {name}",
-                        Malformed(surface, f"x.{kind}", content, told),
+                        Malformed(surface, f"x.{kind}", content, message),
                     )
 
 
@@ -212,8 +212,8 @@ def of_structures():
             "--accept_doubtful",
         ),
     }
-    for name, (kind, content, told) in structures.items():
-        yield f"embed: {name}", Malformed("embed", f"x.{kind}", content, told)
+    for name, (kind, content, message) in structures.items():
+        yield f"embed: {name}", Malformed("embed", f"x.{kind}", content, message)
 
 
 def of_entries():
@@ -358,6 +358,6 @@ def corpus():
     for part in parts:
         for name, malformed in part():
             assert name not in found
-            if malformed.told:
+            if malformed.message:
                 found[name] = malformed
     return found

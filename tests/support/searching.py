@@ -46,7 +46,7 @@ def make_index(checkpoint: Path, output: Path, **options) -> int:
     return index.main(given)
 
 
-def told(capsys) -> str:
+def printed(capsys) -> str:
     """The error that a command has ended with, which must be no traceback."""
     error = capsys.readouterr().err
     assert "Traceback" not in error

@@ -79,13 +79,13 @@ def start(sample_dataset, workdir, *more, hosts=1, devices=4, log=None, last_hos
     port = free_port()
     processes = []
     for host in range(hosts):
-        told = {
+        found = {
             "COORDINATOR_ADDRESS": f"127.0.0.1:{port}",
             "NUM_PROCESSES": str(hosts),
             "PROCESS_ID": str(host),
         }
         of_host = environment | (
-            {f"JAX_{name}": value for name, value in told.items()} if hosts > 1 else {}
+            {f"JAX_{name}": value for name, value in found.items()} if hosts > 1 else {}
         )
         own = last_host if host == hosts - 1 else ()
         command = [sys.executable, *arguments(sample_dataset, workdir, *more, *own)]

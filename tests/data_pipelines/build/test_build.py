@@ -134,9 +134,9 @@ def test_genes_are_told_and_a_file_of_them_is_refused(tmp_path, capsys, no_repor
     (tmp_path / "genes.tsv").write_text(header + "".join(genes))
     (tmp_path / "mixed.tsv").write_text(header + "".join(genes + proteins))
     assert run("--input", tmp_path / "genes.tsv", "--output", tmp_path / "refused") == 2
-    told = capsys.readouterr().err
-    assert "3 of 3 sequences look like nucleotides" in told
-    assert "--accept_doubtful" in told
+    printed = capsys.readouterr().err
+    assert "3 of 3 sequences look like nucleotides" in printed
+    assert "--accept_doubtful" in printed
     assert not (tmp_path / "refused").exists()
     assert (
         run(
@@ -308,7 +308,7 @@ def test_a_lab_s_entries_as_they_are(no_report, tmp_path, capsys):
     entries = []
     for index in range(120):
         sequence = random_sequence(rng, 50)
-        told = dict(list(texts.items())[index % 5 :])
+        found = dict(list(texts.items())[index % 5 :])
         entry = {
             "accession": f"L{index}",
             "sequence": sequence,
@@ -317,7 +317,7 @@ def test_a_lab_s_entries_as_they_are(no_report, tmp_path, capsys):
         }
         entries.append(
             entry
-            | told
+            | found
             | {"source": ("swissprot", "trembl", "")[index % 3], "existence": index % 6}
         )
     path = tmp_path / "lab.jsonl.gz"

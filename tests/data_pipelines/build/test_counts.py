@@ -57,14 +57,14 @@ def test_counts_of_ranges_add_up():
     first, second = (Grouped.count(grouping.group(map(spilled, part))) for part in (even, odd))
     for field in dataclasses.fields(Grouped):
         assert np.all(getattr(first + second, field.name) == getattr(whole, field.name))
-    told = whole.statistics()
-    assert (told["records"], told["deduplicated"], told["excluded"]) == (59, 10, 1)
-    assert told["excluded_by_file"] == {"a": 1, "b": 1}
-    assert told["lengths"]["total"] == sum(3 * (index + 1) for index in range(59))
+    found = whole.statistics()
+    assert (found["records"], found["deduplicated"], found["excluded"]) == (59, 10, 1)
+    assert found["excluded_by_file"] == {"a": 1, "b": 1}
+    assert found["lengths"]["total"] == sum(3 * (index + 1) for index in range(59))
     # Lengths 3, 6, … 48 are below 50.
-    assert told["lengths"]["counts"][:4] == [16, 17, 16, 10]
-    assert len(told["lengths"]["edges"]) == len(told["lengths"]["counts"]) + 1
-    assert sum(told["biotext_words"]["counts"]) == 59
+    assert found["lengths"]["counts"][:4] == [16, 17, 16, 10]
+    assert len(found["lengths"]["edges"]) == len(found["lengths"]["counts"]) + 1
+    assert sum(found["biotext_words"]["counts"]) == 59
 
 
 def test_cluster_sizes():

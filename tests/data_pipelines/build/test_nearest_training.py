@@ -89,10 +89,10 @@ def test_identities_are_those_of_the_best_hits_in_training(lab, tmp_path, monkey
         measured = found[query][:4]
         assert measured == pytest.approx((*near, *bare), abs=1e-3)
         assert found[query].related is False
-    told = open_dataset(tmp_path / "second").statistics["identities"]
-    assert told["hits"] == len(lines)
+    shown = open_dataset(tmp_path / "second").statistics["identities"]
+    assert shown["hits"] == len(lines)
     with_hit = {query for query, kind in best if kind}
-    assert told["held_out_without_hit"] == len(set(queries) - with_hit)
+    assert shown["held_out_without_hit"] == len(set(queries) - with_hit)
     assert "held out without hit" in capsys.readouterr().out
 
     # A dataset with fewer training records keeps the bands of this one.

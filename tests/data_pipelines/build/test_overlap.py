@@ -51,6 +51,11 @@ def test_large_splits_are_sampled_evenly(monkeypatch):
 def test_a_result_without_sequences_has_no_share():
     assert overlap.result(np.zeros((2, 0), bool), sequences=0)["share"] == 0
     found = np.array([[True, False, True, True], [False, False, True, False]])
-    told = overlap.result(found, sequences=9)
-    assert (told["sequences"], told["sampled"], told["related"], told["share"]) == (9, 4, 3, 0.75)
-    assert told["related_without_text"] == 1
+    shown = overlap.result(found, sequences=9)
+    assert (shown["sequences"], shown["sampled"], shown["related"], shown["share"]) == (
+        9,
+        4,
+        3,
+        0.75,
+    )
+    assert shown["related_without_text"] == 1

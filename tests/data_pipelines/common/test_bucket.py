@@ -97,8 +97,10 @@ def test_what_fails_for_a_while_is_asked_again(gcs, folder):
 def test_a_refusal_is_one_sentence(gcs, folder, use):
     gcs.put("bucket/runs/a b/x", b"")
     gcs.fault = lambda method, path: 403
-    told = r"^gs://bucket/runs/a b cannot be used \(no permission to read and write objects there"
-    with pytest.raises(RunError, match=told), bucket.report_errors(str(folder)):
+    message = (
+        r"^gs://bucket/runs/a b cannot be used \(no permission to read and write objects there"
+    )
+    with pytest.raises(RunError, match=message), bucket.report_errors(str(folder)):
         use(folder)
 
 
@@ -111,8 +113,8 @@ def test_a_refusal_is_not_taken_for_damage(gcs, folder):
 
 
 def test_a_bucket_that_is_not_there_is_told(gcs):
-    told = r"gs://nobodys/run cannot be used \(.*bucket"
-    with pytest.raises(RunError, match=told), bucket.report_errors("gs://nobodys/run"):
+    message = r"gs://nobodys/run cannot be used \(.*bucket"
+    with pytest.raises(RunError, match=message), bucket.report_errors("gs://nobodys/run"):
         (bucket_folder("gs://nobodys/run") / "x").write_bytes(b"")
 
 

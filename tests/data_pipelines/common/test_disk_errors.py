@@ -19,24 +19,24 @@ from data_pipelines.common.errors import RunError
 )
 def test_what_the_disk_refuses_names_the_folder_and_the_fix(tmp_path, error):
     with (
-        pytest.raises(RunError) as told,
+        pytest.raises(RunError) as raised,
         report_disk_errors(f"--output={tmp_path}", kept="it goes on"),
     ):
         raise error
-    assert str(told.value).startswith(f"--output={tmp_path} cannot be written (")
-    assert re.search("No space left|Permission denied", str(told.value))
-    assert "it goes on" in str(told.value)
-    assert told.value.__cause__ is error
+    assert str(raised.value).startswith(f"--output={tmp_path} cannot be written (")
+    assert re.search("No space left|Permission denied", str(raised.value))
+    assert "it goes on" in str(raised.value)
+    assert raised.value.__cause__ is error
 
 
 def test_an_error_that_names_a_file_elsewhere_is_told_of_that_file(tmp_path):
     output = tmp_path / "folder" / "out.tsv"
-    for named, told in [
+    for named, message in [
         (tmp_path / "in.tsv", f"{tmp_path / 'in.tsv'} cannot be read or written ("),
         (tmp_path / "folder" / "out.tsv.partial", f"{output} cannot be written ("),
         (tmp_path / "folder", f"{output} cannot be written ("),
     ]:
-        with pytest.raises(RunError, match=f"^{re.escape(told)}"), report_disk_errors(output):
+        with pytest.raises(RunError, match=f"^{re.escape(message)}"), report_disk_errors(output):
             raise PermissionError(errno.EACCES, "Permission denied", str(named))
 
 

@@ -99,10 +99,10 @@ def test_a_limit_of_open_files_is_told_whatever_it_leads_to(capsys, monkeypatch,
         raise too_many(kind, cause=cause)
 
     assert main() == 1
-    told = capsys.readouterr().err
-    assert told.startswith("error: ")
-    assert f" {allowed} " in told
-    assert "`ulimit -n 4096`" in told
+    printed = capsys.readouterr().err
+    assert printed.startswith("error: ")
+    assert f" {allowed} " in printed
+    assert "`ulimit -n 4096`" in printed
 
 
 def test_other_errors_are_the_programs_own():

@@ -25,7 +25,7 @@ def test_depth_is_limited(opening, depth):
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         (b"", "^x .*Expecting value"),
         (b"3", "^x .*object"),
@@ -37,8 +37,8 @@ def test_depth_is_limited(opening, depth):
         (b"{'a': 1}", "^x .*property name"),
     ],
 )
-def test_what_is_no_object_is_named(text, told):
-    with pytest.raises(UserError, match=told):
+def test_what_is_no_object_is_named(text, message):
+    with pytest.raises(UserError, match=message):
         parse_object(text, name="x")
 
 

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from data_pipelines.common import progress as shown
-from data_pipelines.common.progress import byte_progress, progress, tell
+from data_pipelines.common.progress import byte_progress, print_status, progress
 
 
 @pytest.fixture
@@ -18,13 +18,13 @@ def every_update(monkeypatch):
 def test_lines_are_whole_and_nothing_moves_the_cursor(capsys):
     with progress(description="outer", unit="steps", total=2) as outer:
         outer.update()
-        tell("between")
+        print_status("between")
         assert list(progress([1, 2], description="inner", unit="things")) == [1, 2]
         outer.update()
-    told = capsys.readouterr().err
-    assert told.isprintable() is False
-    assert "".join(told.split("\n")).isprintable()
-    lines = told.splitlines()
+    printed = capsys.readouterr().err
+    assert printed.isprintable() is False
+    assert "".join(printed.split("\n")).isprintable()
+    lines = printed.splitlines()
     assert [line.partition(" [")[0] for line in lines] == [
         "outer: 0/2 steps",
         "between",

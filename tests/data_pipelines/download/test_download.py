@@ -355,7 +355,7 @@ def test_a_file_of_the_same_name_is_kept(server, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("document", "told"),
+    ("document", "message"),
     [
         (b"<html><body>Welcome<br></html>", "not a metalink"),
         (b"<metalink/>", "lacks"),
@@ -366,13 +366,13 @@ def test_a_file_of_the_same_name_is_kept(server, tmp_path):
         (metalink("2026_03", md5="0" * 32, size="many"), "lacks"),
     ],
 )
-def test_metadata_that_say_nothing(server, tmp_path, document, told):
+def test_metadata_that_say_nothing(server, tmp_path, document, message):
     server.files[f"/{METADATA}"] = document
-    refused(server, tmp_path, told, METADATA, "--base_url")
+    refused(server, tmp_path, message, METADATA, "--base_url")
 
 
 @pytest.mark.parametrize(
-    ("line", "told"),
+    ("line", "message"),
     [
         (
             ["uniref", "--output", "x"],
@@ -385,10 +385,10 @@ def test_metadata_that_say_nothing(server, tmp_path, document, told):
         (["swissprot", "--output", "x", "--base_url", "http://a:b"], "base_url"),
     ],
 )
-def test_mistakes_in_the_line(capsys, line, told):
+def test_mistakes_in_the_line(capsys, line, message):
     try:
         code = main(line)
     except SystemExit as ended:
         code = ended.code
     assert code == 2
-    assert told in capsys.readouterr().err
+    assert message in capsys.readouterr().err

@@ -153,7 +153,7 @@ def test_prompts_are_items_with_names_of_their_own(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "told"),
+    ("name", "content", "message"),
     [
         ("x.obo", "format-version: 1.2\n", "x.obo .*OBO"),
         ("x.dat", "ID   ABC_HUMAN\n//\n", "x.dat .*enzyme.dat"),
@@ -163,9 +163,9 @@ def test_prompts_are_items_with_names_of_their_own(tmp_path):
         ("x.obo.gz", None, "x.obo.gz .*gzip"),
     ],
 )
-def test_other_files_are_one_sentence(tmp_path, name, content, told):
+def test_other_files_are_one_sentence(tmp_path, name, content, message):
     (tmp_path / name).write_text("no gzip" if content is None else content)
-    with pytest.raises(UserError, match=told):
+    with pytest.raises(UserError, match=message):
         list(LabelSource(path=tmp_path / name).labels())
 
 

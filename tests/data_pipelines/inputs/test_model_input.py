@@ -51,7 +51,7 @@ def test_texts_are_read_from_lines_and_tables(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "told"),
+    ("name", "message"),
     [
         ("a.fasta", "fasta"),
         ("a.b.FAA", "fasta"),
@@ -61,8 +61,8 @@ def test_texts_are_read_from_lines_and_tables(tmp_path):
         ("a.txt", "lines"),
     ],
 )
-def test_the_name_tells_the_format(name, told):
-    assert format_of(Path(name)) == told
+def test_the_name_tells_the_format(name, message):
+    assert format_of(Path(name)) == message
 
 
 @pytest.mark.parametrize("name", ["fasta", "a.xlsx", "a.gz", "a.fasta.zip"])

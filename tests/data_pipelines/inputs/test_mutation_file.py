@@ -34,7 +34,7 @@ def test_a_list_and_tables(read):
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("\n\n", "is empty"),
         (
@@ -43,6 +43,6 @@ def test_a_list_and_tables(read):
         ),
     ],
 )
-def test_what_is_no_list_of_mutations_is_one_sentence(read, text, told):
-    with pytest.raises(UserError, match=told):
+def test_what_is_no_list_of_mutations_is_one_sentence(read, text, message):
+    with pytest.raises(UserError, match=message):
         read(text)

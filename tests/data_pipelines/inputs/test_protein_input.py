@@ -35,7 +35,7 @@ def test_nothing_left_is_refused(text):
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("MKV1", "'1' at position 4"),
         (" MK>V", "'>' at position 4"),
@@ -46,8 +46,8 @@ def test_nothing_left_is_refused(text):
         ("ＭKV", "'Ｍ' at position 1"),
     ],
 )
-def test_what_is_no_amino_acid_is_named_with_its_position(text, told):
-    with pytest.raises(ValueError, match=told):
+def test_what_is_no_amino_acid_is_named_with_its_position(text, message):
+    with pytest.raises(ValueError, match=message):
         clean_protein(text)
 
 

@@ -171,8 +171,8 @@ def test_a_dataset_of_before_organisms_opens_without_them(tmp_path, monkeypatch)
 
 @pytest.mark.parametrize("names", ["all", "all_but_ec"])
 def test_a_dataset_without_other_names_is_refused_where_they_are_needed(old_folder, names):
-    told = f"recommended names .*tokenizer.names={names} .*data_pipelines.build"
-    with pytest.raises(UserError, match=told):
+    message = f"recommended names .*tokenizer.names={names} .*data_pipelines.build"
+    with pytest.raises(UserError, match=message):
         protanno.open_dataset(old_folder, names=names)
 
 
@@ -247,7 +247,7 @@ def test_a_dataset_without_its_sizes_is_none(dataset_folder):
         protanno.open_dataset(dataset_folder)
 
 
-def told(split, index):
+def error_of(split, index):
     try:
         split[index]
     except UserError as error:
@@ -272,7 +272,7 @@ def test_a_damaged_record_is_told_and_never_read(tmp_path, rounds):
         path.write_bytes(damaged)
         split = protanno.open_dataset(tmp_path).splits["train"]
         for index in rng.permutation(len(records)):
-            if sentence := told(split, index):
+            if sentence := error_of(split, index):
                 assert f"the dataset's file {path} is damaged" in sentence
                 assert "\n" not in sentence
                 refused += 1
@@ -290,7 +290,7 @@ def test_the_damaged_one_of_several_files_is_named(tmp_path, monkeypatch):
     paths[2].unlink()
     files = []
     for index in range(10):
-        message = told(split, index)
+        message = error_of(split, index)
         files.append(next((path.name for path in paths if path.name in message), None))
     assert files == [None] * 5 + [paths[2].name] * 2 + [None] * 3
 

@@ -78,9 +78,9 @@ INFOS = {
 
 @pytest.mark.parametrize("kind", INFOS)
 def test_splits_that_are_none(copied, kind):
-    change, told = INFOS[kind]
+    change, message = INFOS[kind]
     edit(copied / "dataset_info.json", change)
-    with pytest.raises(UserError, match=told):
+    with pytest.raises(UserError, match=message):
         protanno.open_dataset(copied)
 
 

@@ -73,8 +73,8 @@ def test_a_text_tells_the_names_that_are_asked_for():
         function="Makes it.",
         other_names=("Syn", "EC 1.14.-.-", "EC 2.7.1.n5", "EC protein", "CD antigen CD4", "EC 6.3"),
     )
-    told = {names: biotext(with_names(record, names)) for names in NAMES}
-    assert told == {
+    found = {names: biotext(with_names(record, names)) for names in NAMES}
+    assert found == {
         "recommended": "PROTEIN NAME: Synthase FUNCTION: Makes it.",
         "all": "PROTEIN NAME: Synthase (Syn) (EC 1.14.-.-) (EC 2.7.1.n5) (EC protein) (CD antigen "
         "CD4) (EC 6.3) "

@@ -53,7 +53,7 @@ def test_the_description_may_hold_anything(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         (b"", "x.fasta .*FASTA"),
         (b"\n;only a comment\n", "x.fasta .*FASTA"),
@@ -65,8 +65,8 @@ def test_the_description_may_hold_anything(tmp_path):
         (gzip.compress(b">a\nMKV\n" * 1000, mtime=0)[:-20], "x.fasta .*gzip"),
     ],
 )
-def test_what_is_no_fasta_is_one_sentence(tmp_path, content, told):
-    with pytest.raises(UserError, match=told):
+def test_what_is_no_fasta_is_one_sentence(tmp_path, content, message):
+    with pytest.raises(UserError, match=message):
         read(tmp_path, content)
 
 

@@ -39,7 +39,7 @@ def test_blast_tells_percent_and_no_coverage(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         (
             "q1\tP1\t0.5\n",
@@ -52,8 +52,8 @@ def test_blast_tells_percent_and_no_coverage(tmp_path):
         ("query\ttarget\n", "has no column fident"),
     ],
 )
-def test_another_form_is_one_sentence(tmp_path, text, told):
-    with pytest.raises(UserError, match=told.replace(".", r"\.")):
+def test_another_form_is_one_sentence(tmp_path, text, message):
+    with pytest.raises(UserError, match=message.replace(".", r"\.")):
         read(tmp_path, text)
 
 

@@ -62,13 +62,13 @@ def measure(text):
 
 @pytest.mark.parametrize("kind", BOMBS)
 def test_memory_does_not_follow_what_is_unpacked(tmp_path, kind):
-    format_, start, repeated, told = BOMBS[kind]
+    format_, start, repeated, message = BOMBS[kind]
     path = packed(tmp_path / "x.gz", start, repeated)
     source = Source(path=path, format=format_, modality="protein")
     tracemalloc.start()
     try:
-        if told:
-            with pytest.raises(UserError, match=told):
+        if message:
+            with pytest.raises(UserError, match=message):
                 take_survey(source, measure=measure, rejects=tmp_path / "rejects.tsv")
         else:
             assert (

@@ -73,12 +73,12 @@ def test_the_survey_of_a_file_knows_its_size(tmp_path, capsys):
     path.write_bytes(gzip.compress(b">a\nMKV\n>b\nMKL\n" * 50))
     source = Source(path=path, format="fasta", modality="protein")
     take_survey(source, measure=measure, rejects=tmp_path / "rejects.tsv")
-    told = capsys.readouterr().err
+    printed = capsys.readouterr().err
     size = path.stat().st_size
     assert re.search(
-        rf"^check: {size}\.?0?/{size}\.?0? B \[.*100 proteins\]$", told, re.MULTILINE
-    ), told
-    assert "/?" not in told
+        rf"^check: {size}\.?0?/{size}\.?0? B \[.*100 proteins\]$", printed, re.MULTILINE
+    ), printed
+    assert "/?" not in printed
 
 
 def test_the_survey_of_a_dataset_knows_its_records(sample_dataset, tmp_path, capsys):

@@ -57,7 +57,7 @@ def test_a_long_field(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("content", "options", "told"),
+    ("content", "options", "message"),
     [
         ("", {}, "no column sequence or seq"),
         ("id;sequence\na;MK\n", {}, "sequence or seq; .*: id;sequence"),
@@ -74,6 +74,6 @@ def test_a_long_field(tmp_path):
         (b"PK\x03\x04\0\0", {}, "x.csv .*ZIP"),
     ],
 )
-def test_what_is_no_such_table_is_one_sentence(tmp_path, content, options, told):
-    with pytest.raises(UserError, match=told):
+def test_what_is_no_such_table_is_one_sentence(tmp_path, content, options, message):
+    with pytest.raises(UserError, match=message):
         read(tmp_path, content, **options)

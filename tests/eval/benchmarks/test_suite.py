@@ -108,7 +108,7 @@ def test_every_family_goes_from_raw_files_to_the_report_and_a_second_run_compute
     assert "**other data**" in page
     assert "ProtCLIP 0.696" in page
     assert (output / "figures" / "benchmarks.png").stat().st_size > 10_000
-    for told in (
+    for message in (
         "`go_mf` by identity to training",
         "composition 0.",
         "frequency 0.",
@@ -117,7 +117,7 @@ def test_every_family_goes_from_raw_files_to_the_report_and_a_second_run_compute
         "prompts in another",
         "prot2bp: 1 rows of kg.csv were left out",
     ):
-        assert told in page, told
+        assert message in page, message
     assert {"benchmarks", "identity", "few_shot"} <= set(
         json.loads((output / "report.json").read_text())["figures"]
     )
@@ -254,13 +254,13 @@ def test_one_benchmark_that_fails_costs_no_other_and_is_told(run, data_dir, tmp_
         *SMALL,
     ]
     assert command(*asked) == 2
-    told = capsys.readouterr().err.splitlines()
-    assert told[-2:] == [
+    printed = capsys.readouterr().err.splitlines()
+    assert printed[-2:] == [
         f"wrote {output / 'report.md'}",
         "error: 1 of 2 benchmarks could not be measured, as reported above: membrane.",
     ]
-    (left_out,) = [line for line in told if line.startswith("membrane is left out: ")]
-    counted = [line for line in told if line.startswith("benchmark ")]
+    (left_out,) = [line for line in printed if line.startswith("membrane is left out: ")]
+    counted = [line for line in printed if line.startswith("benchmark ")]
     assert counted == ["benchmark 1 of 2: membrane.", "benchmark 2 of 2: few_shot_localisation."]
     assert "nonsense.fasta" in left_out
     report = json.loads((output / "report.json").read_text())["benchmarks"]
@@ -320,7 +320,7 @@ def test_all_are_the_benchmarks_whose_data_are_there(data_dir):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["--benchmarks", "ec"], "public data"),
         (["--benchmarks", "ecc"], "unknown evaluation 'ecc'"),
@@ -338,11 +338,11 @@ def test_all_are_the_benchmarks_whose_data_are_there(data_dir):
         ),
     ],
 )
-def test_mistakes_are_one_sentence(run, data_dir, capsys, arguments, told):
+def test_mistakes_are_one_sentence(run, data_dir, capsys, arguments, message):
     command, _, _ = run
     assert command(*(argument.format(public=data_dir) for argument in arguments)) == 2
     error = capsys.readouterr().err
-    assert told in error
+    assert message in error
     assert "Traceback" not in error
 
 

@@ -93,12 +93,12 @@ def test_a_model_that_tells_nothing_apart_scores_chance():
 
 
 @pytest.mark.parametrize(
-    ("wrong", "prompts", "told"),
+    ("wrong", "prompts", "message"),
     [
         (task([0]), {**PROMPTS, "golgi": []}, "'golgi'"),
         (task([0], kind="multilabel"), PROMPTS, "is multilabel"),
     ],
 )
-def test_what_cannot_be_measured_is_told(wrong, prompts, told):
-    with pytest.raises(UserError, match=told):
+def test_what_cannot_be_measured_is_told(wrong, prompts, message):
+    with pytest.raises(UserError, match=message):
         run(wrong, prompts)

@@ -127,7 +127,7 @@ def test_what_cannot_be_calibrated_is_one_sentence(monkeypatch, dataset, workdir
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (
             ["--max_existence", "2", "--random_weights"],
@@ -145,10 +145,10 @@ def test_what_cannot_be_calibrated_is_one_sentence(monkeypatch, dataset, workdir
     ],
 )
 def test_options_that_are_not_read_are_refused(
-    monkeypatch, dataset, workdir, capsys, arguments, told
+    monkeypatch, dataset, workdir, capsys, arguments, message
 ):
     assert run(monkeypatch, KnowsNothing(dataset), workdir, *arguments) == 2
-    assert told in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
 def test_texts_tell_the_names_that_the_model_reads_and_records_keep_their_ec_numbers(

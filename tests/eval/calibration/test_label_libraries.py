@@ -113,7 +113,7 @@ class TrainingSplit(list):
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         (
             "id\tname\na\tFUNCTION: b.\nGO:0000001\tFUNCTION: c.\n",
@@ -125,7 +125,7 @@ class TrainingSplit(list):
         ),
     ],
 )
-def test_a_library_that_says_nothing_or_too_little_is_refused(tmp_path, content, told):
+def test_a_library_that_says_nothing_or_too_little_is_refused(tmp_path, content, message):
     (tmp_path / "x.tsv").write_text(content)
-    with pytest.raises(UserError, match=told):
+    with pytest.raises(UserError, match=message):
         read_libraries(KnowsTerms(), [tmp_path / "x.tsv"])

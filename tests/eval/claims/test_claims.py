@@ -212,7 +212,7 @@ def test_the_report_of_a_file_of_vectors_counts_too(tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["--checkpoint", "nowhere"], "--checkpoint=nowhere is not a local folder"),
         (
@@ -221,9 +221,9 @@ def test_the_report_of_a_file_of_vectors_counts_too(tmp_path, capsys):
         ),
     ],
 )
-def test_mistakes_are_one_sentence(arguments, told, capsys):
+def test_mistakes_are_one_sentence(arguments, message, capsys):
     assert run(*arguments) == 2
-    assert told in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
 def test_without_claims_something_to_measure_is_required(capsys):

@@ -178,12 +178,12 @@ def test_command_fetches_what_it_may_and_says_what_is_left(server, tmp_path, mon
         f"{server.url}/",
     ]
     assert main(line) == 0
-    told = capsys.readouterr()
-    assert told.out.splitlines() == [str(tmp_path / "public" / file.path) for file in files]
+    printed = capsys.readouterr()
+    assert printed.out.splitlines() == [str(tmp_path / "public" / file.path) for file in files]
     for file in files:
         assert (tmp_path / "public" / file.path).read_bytes() == file.path.encode()
-    assert "shs27k: all files; licence of github.com/lvguofeng/GNN_PPI: MIT" in told.err
-    assert "shs148k: by hand: protein.actions.SHS148k.STRING.txt" in told.err
+    assert "shs27k: all files; licence of github.com/lvguofeng/GNN_PPI: MIT" in printed.err
+    assert "shs148k: by hand: protein.actions.SHS148k.STRING.txt" in printed.err
 
 
 def test_a_wrong_name_is_told(tmp_path, capsys):

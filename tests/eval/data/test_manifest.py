@@ -52,7 +52,7 @@ def test_sentences_are_not_cut():
 
 
 @pytest.mark.parametrize(
-    ("entries", "told"),
+    ("entries", "message"),
     [
         ({"ecc": {"format": "deepfri"}}, "unknown benchmark 'ecc'"),
         (
@@ -88,14 +88,14 @@ def test_sentences_are_not_cut():
         ({"ec": {"format": "ses_jsonl", "train": ["f", 3]}}, "train is 3"),
     ],
 )
-def test_faults_of_the_manifest(tmp_path, entries, told):
+def test_faults_of_the_manifest(tmp_path, entries, message):
     table(tmp_path, "f")
-    with pytest.raises(UserError, match=f"benchmarks.json.*{told}"):
+    with pytest.raises(UserError, match=f"benchmarks.json.*{message}"):
         load(written(tmp_path, **entries), "ec")
 
 
 @pytest.mark.parametrize(
-    ("entry", "told"),
+    ("entry", "message"),
     [
         ({"contents": ["f"]}, r"contents is \['f'\]"),
         ({"vectors": {"drug": "f"}}, "vectors of drug need"),
@@ -109,9 +109,9 @@ def test_faults_of_the_manifest(tmp_path, entries, told):
         ({"node_types": ["drug", 2]}, r"node_types is \['drug', 2\].* list of texts"),
     ],
 )
-def test_faults_of_a_graphs_entry(tmp_path, entry, told):
+def test_faults_of_a_graphs_entry(tmp_path, entry, message):
     table(tmp_path, "f")
-    with pytest.raises(UserError, match=told):
+    with pytest.raises(UserError, match=message):
         load(
             written(tmp_path, knowledge_graph={"format": "primekg", "edges": "f"} | entry),
             "prot2bp",

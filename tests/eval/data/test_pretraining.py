@@ -48,7 +48,7 @@ def test_where_all_were_seen_all_are_counted(learnt):
     known, sequences = learnt
     states = known.states(sequences[:3])
     assert kept_rows(states).all()
-    told = sentence(counted(states), left_out=False)
-    assert told.startswith("3 of 3 test proteins were in pretraining")
-    assert "exclude" not in told
+    found = sentence(counted(states), left_out=False)
+    assert found.startswith("3 of 3 test proteins were in pretraining")
+    assert "exclude" not in found
     assert "exclude" in sentence({"seen": 1, "related": 0, "unseen": 2}, left_out=True)

@@ -71,7 +71,7 @@ def test_sequences_that_were_cut_before_stay(tmp_path, variants):
 
 
 @pytest.mark.parametrize(
-    ("entry", "told"),
+    ("entry", "message"),
     [
         (
             {"region": [474, 300]},
@@ -85,8 +85,8 @@ def test_sequences_that_were_cut_before_stay(tmp_path, variants):
         ),
     ],
 )
-def test_regions_that_cannot_be(tmp_path, variants, entry, told):
-    with pytest.raises(UserError, match=told):
+def test_regions_that_cannot_be(tmp_path, variants, entry, message):
+    with pytest.raises(UserError, match=message):
         given(folder(tmp_path, variants, **entry))
 
 

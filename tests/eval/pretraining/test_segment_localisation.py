@@ -78,8 +78,8 @@ def test_a_text_that_reads_the_same_is_no_other_text(dataset):
     )
     alike, _ = find_cases([record, twin], str.lower)
     assert alike.other_texts == {}
-    told, _ = find_cases([record, twin])
-    assert told.other_texts.keys() == told.truth.keys()
+    found, _ = find_cases([record, twin])
+    assert found.other_texts.keys() == found.truth.keys()
     both = {name for name in alike.truth if getattr(other, name)}
     assert both
     assert both <= find_cases([record, twin, other], str.lower)[0].other_texts.keys()

@@ -38,10 +38,10 @@ def test_changes_are_literals_or_texts():
     ],
 )
 def test_a_value_out_of_its_range_is_told_with_its_file(name, change, wanted):
-    with pytest.raises(UserError) as told:
+    with pytest.raises(UserError) as raised:
         load_configs(CONFIGS, [f"{name}.{change}"])
-    assert f"the config's {change} must be {wanted}" in str(told.value)
-    assert str(told.value).endswith(f"see configs/eval/{name}.py.")
+    assert f"the config's {change} must be {wanted}" in str(raised.value)
+    assert str(raised.value).endswith(f"see configs/eval/{name}.py.")
 
 
 @pytest.mark.parametrize(
@@ -66,9 +66,9 @@ def with_probe(folder, body):
 
 def test_a_mistake_in_a_file_names_its_line(tmp_path):
     folder = with_probe(tmp_path / "eval", ["config.patience = config.batch_sise"])
-    with pytest.raises(UserError) as told:
+    with pytest.raises(UserError) as raised:
         load_configs(folder, [])
-    assert str(told.value).startswith(f"{folder}/probe.py:6: AttributeError: ")
+    assert str(raised.value).startswith(f"{folder}/probe.py:6: AttributeError: ")
 
 
 def test_files_may_hold_numpy_scalars_and_import_what_lies_beside_them(tmp_path):

@@ -164,8 +164,8 @@ def test_seeds_in_one_program_equal_seeds_alone():
 def scripted(scores):
     """Gives the scores of both seeds epoch by epoch, whatever the outputs; a seed that stopped
     is not asked."""
-    told = iter(scores)
-    return lambda outputs: next(told)
+    found = iter(scores)
+    return lambda outputs: next(found)
 
 
 def test_early_stopping_keeps_each_seeds_best_epoch():
@@ -205,15 +205,15 @@ def test_flops_count_the_products():
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "message"),
     [
         ({"patients": 3}, "unknown field patients"),
         ({"patience": 0}, "patience=0"),
         ({"seeds": (1, 1)}, "different"),
     ],
 )
-def test_a_wrong_config_is_refused(changes, told):
-    with pytest.raises(UserError, match=told):
+def test_a_wrong_config_is_refused(changes, message):
+    with pytest.raises(UserError, match=message):
         FrozenProbe(problems.features, small(**changes))
 
 

@@ -184,9 +184,9 @@ def test_what_vectors_are_not_enough_for_is_left_out_in_one_sentence(
         run("--embeddings", tmp_path / "x.npz", "--data_dir", data_dir, "--benchmarks", *LEFT_OUT)
         == 0
     )
-    told = capsys.readouterr().err.splitlines()
+    printed = capsys.readouterr().err.splitlines()
     for name, reason in LEFT_OUT.items():
-        (line,) = [line for line in told if line.startswith(f"{name} is left out: ")]
+        (line,) = [line for line in printed if line.startswith(f"{name} is left out: ")]
         assert reason in line
 
 
@@ -218,7 +218,7 @@ def test_missing_vectors_are_counted_and_named_and_cost_no_other(data_dir, tmp_p
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (
             ["--benchmarks", "retrieval", "--data_dir", "{data}"],
@@ -236,7 +236,7 @@ def test_missing_vectors_are_counted_and_named_and_cost_no_other(data_dir, tmp_p
         (["--data_dir", "{data}", "--benchmarks", "membran"], "unknown benchmark 'membran'"),
     ],
 )
-def test_mistakes_are_one_sentence(data_dir, tmp_path, capsys, arguments, told):
+def test_mistakes_are_one_sentence(data_dir, tmp_path, capsys, arguments, message):
     np.savez(tmp_path / "x.npz", ids=np.array(["a"]), vectors=np.zeros((1, 2)))
     assert (
         run(
@@ -247,7 +247,7 @@ def test_mistakes_are_one_sentence(data_dir, tmp_path, capsys, arguments, told):
         == 2
     )
     error = capsys.readouterr().err
-    assert told in error
+    assert message in error
     assert "Traceback" not in error
 
 

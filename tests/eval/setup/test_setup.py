@@ -64,12 +64,12 @@ def test_one_command_makes_an_index_that_answers_with_confidence(
 ):
     monkeypatch.setattr(fitting, "FEWEST_QUESTIONS", 3)
     assert run() == 0
-    told = capsys.readouterr()
-    assert told.out == f"{tmp_path}/out/index\n"
-    assert [line.split(",")[0] for line in told.err.splitlines() if line.startswith("step ")] == [
-        f"step {number} of 4" for number in (1, 2, 3, 4)
-    ]
-    assert "whether it has learnt from these records is not known" in told.err
+    printed = capsys.readouterr()
+    assert printed.out == f"{tmp_path}/out/index\n"
+    assert [
+        line.split(",")[0] for line in printed.err.splitlines() if line.startswith("step ")
+    ] == [f"step {number} of 4" for number in (1, 2, 3, 4)]
+    assert "whether it has learnt from these records is not known" in printed.err
     index = open_index(tmp_path / "out" / "index")
     records = json.loads((tmp_path / "out/protanno/statistics.json").read_text())["records"]
     assert len(index) == records > 100
@@ -111,8 +111,10 @@ def test_each_step_that_was_stopped_goes_on(run, server, tmp_path, monkeypatch, 
     )
     capsys.readouterr()
     assert run() == 0
-    told = capsys.readouterr().err
-    assert told.count("already done.") == 3, "also the calibration, for which there is too little"
+    printed = capsys.readouterr().err
+    assert printed.count("already done.") == 3, (
+        "also the calibration, for which there is too little"
+    )
     assert before.items() <= kept[0].items()
     assert open_index(tmp_path / "out/index").decoys is not None
 
@@ -161,7 +163,7 @@ def test_a_disk_that_is_too_small_is_refused_before_anything_is_fetched(
 ):
     monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=100_000))
     assert run() == 2
-    message = searching.told(capsys)
+    message = searching.printed(capsys)
     assert "only 0.0 GB are free" in message
     assert "--output on another disk" in message
     assert fetched(server) == []
@@ -170,9 +172,9 @@ def test_a_disk_that_is_too_small_is_refused_before_anything_is_fetched(
 
 def test_the_estimate_alone_makes_nothing(run, server, tmp_path, capsys):
     assert run("--estimate_only") == 0
-    told = capsys.readouterr().err
-    assert "tokens per second here." in told
-    assert [line.split(":")[0].strip() for line in told.splitlines()[1:5]] == list(
+    printed = capsys.readouterr().err
+    assert "tokens per second here." in printed
+    assert [line.split(":")[0].strip() for line in printed.splitlines()[1:5]] == list(
         steps.steps_of(None)
     )
     assert fetched(server) == []
@@ -186,19 +188,19 @@ def test_memory_that_is_too_small_is_told(run, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize(
-    ("what", "told"),
+    ("what", "message"),
     [
         ("trembl", "TrEMBL is too large to set up"),
         ("uniref", "'uniref'; expected swissprot, trembl, or a proteome"),
     ],
 )
-def test_what_cannot_be_set_up_is_one_sentence(run, capsys, what, told):
+def test_what_cannot_be_set_up_is_one_sentence(run, capsys, what, message):
     assert run(what=what) == 2
-    assert told in searching.told(capsys)
+    assert message in searching.printed(capsys)
 
 
 @pytest.mark.parametrize(
-    ("plan", "told"),
+    ("plan", "message"),
     [
         (None, "out exists and is not a setup; name another --output."),
         ({"format_version": 2}, "has format version 2, but this program reads 1"),
@@ -212,22 +214,24 @@ def test_what_cannot_be_set_up_is_one_sentence(run, capsys, what, told):
         ),
     ],
 )
-def test_another_folder_is_not_gone_on_with(tmp_path, plan, told):
+def test_another_folder_is_not_gone_on_with(tmp_path, plan, message):
     folder = tmp_path / "out"
     folder.mkdir()
     (folder / ("setup.json" if plan else "mine.txt")).write_text(json.dumps(plan))
-    with pytest.raises(UserError, match=told):
+    with pytest.raises(UserError, match=message):
         adopt_plan(folder, what="swissprot", checkpoint="def")
 
 
 def test_a_model_that_cannot_be_calibrated_is_refused(run, model, capsys, monkeypatch):
     (model / "protclip_config.json").write_text("{}")
     assert run() == 2
-    assert "cannot store the calibration; convert it with" in searching.told(capsys)
+    assert "cannot store the calibration; convert it with" in searching.printed(capsys)
     (model / "protclip_config.json").unlink()
     monkeypatch.setattr(setup, "stored_groups", lambda *_: {"protein"})
     assert run() == 2
-    assert "has no protein_projection, text, text_projection parameters" in searching.told(capsys)
+    assert "has no protein_projection, text, text_projection parameters" in searching.printed(
+        capsys
+    )
 
 
 def test_disk_is_that_of_the_step_which_needs_most():

@@ -182,7 +182,9 @@ def test_a_killed_run_gives_the_same_bytes(folder, tmp_path, monkeypatch, capsys
     assert not (tmp_path / "out.tsv").exists()
     assert len(list((tmp_path / f"{output}.partial").glob("*.npz"))) == 5
     assert run(folder, tmp_path / output, "--top", 2, "--min_confidence", 0.25) == 2
-    assert "the parts of a run with other settings (min_confidence, top)" in searching.told(capsys)
+    assert "the parts of a run with other settings (min_confidence, top)" in searching.printed(
+        capsys
+    )
     with monkeypatch.context() as patch:
         # Killed again where the outputs appear, a page behind its table.
         patch.setattr(annotate, "remove_parts" if output == "out.tsv" else "html_page", interrupted)
@@ -271,18 +273,18 @@ def test_relatives_are_named_beside_the_models_hits(folder, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["--top", "0"], "--top=0 must be at least 1"),
         (["--min_confidence", "2"], "--min_confidence=2.0 must be from 0 to 1"),
         (["--batch_tokens", "0"], "--batch_tokens=0 must be at least 1"),
     ],
 )
-def test_mistakes_are_one_sentence(folder, tmp_path, capsys, arguments, told):
+def test_mistakes_are_one_sentence(folder, tmp_path, capsys, arguments, message):
     assert run(folder, tmp_path / "out.tsv", *arguments) == 2
-    assert told in searching.told(capsys)
+    assert message in searching.printed(capsys)
     assert run(folder, tmp_path / "out.csv") == 2
-    assert "must be named *.tsv or *.html" in searching.told(capsys)
+    assert "must be named *.tsv or *.html" in searching.printed(capsys)
 
 
 def test_an_index_without_descriptions_is_refused_before_anything_is_embedded(
@@ -294,7 +296,7 @@ def test_an_index_without_descriptions_is_refused_before_anything_is_embedded(
     assert searching.make_index(folder / "c", tmp_path / "i", input=tmp_path / "x.fasta") == 0
     monkeypatch.setattr(annotate, "embed_parts", None)
     assert run(folder, tmp_path / "out.tsv", "--index", tmp_path / "i") == 2
-    message = searching.told(capsys)
+    message = searching.printed(capsys)
     assert f"the index {tmp_path / 'i'} has no protein with a name or a function" in message
     assert "--labels" in message
 
@@ -302,4 +304,4 @@ def test_an_index_without_descriptions_is_refused_before_anything_is_embedded(
 def test_an_output_that_exists_is_kept(folder, tmp_path, capsys):
     shutil.copy(folder / "x.fasta", tmp_path / "out.tsv")
     assert run(folder, tmp_path / "out.tsv") == 2
-    assert "exists; remove it or choose another --output" in searching.told(capsys)
+    assert "exists; remove it or choose another --output" in searching.printed(capsys)

@@ -14,9 +14,9 @@ from protclip_jax.distributed.chips import GIB, GPUS, MULTIPROCESSORS, TPUS, pea
     "topology", ["h300:8", "h100", "h100:0", "h100:8x0", "h100:8x2x2", "h100:4.5", ":8"]
 )
 def test_an_unknown_topology_is_one_sentence(topology):
-    with pytest.raises(UserError, match=f"--aot={topology}; .*v5e:8x8") as told:
+    with pytest.raises(UserError, match=f"--aot={topology}; .*v5e:8x8") as raised:
         topology_devices(topology)
-    assert "h100, h200" in str(told.value)
+    assert "h100, h200" in str(raised.value)
 
 
 @pytest.mark.skipif(

@@ -158,10 +158,10 @@ def test_damage_to_any_file_goes_back_one_step(saved, capsys, damage):
         content = chosen.read_bytes()
         damage(chosen, random.Random(position))
         assert newest(saved) == 2, chosen
-        told = capsys.readouterr().err
+        printed = capsys.readouterr().err
         assert re.fullmatch(
             r"warning: checkpoint 3 is damaged \(.+\) and now .+/3\.damaged; resuming from 2\.\n",
-            told,
+            printed,
         )
         (saved / "checkpoints/3.damaged").rename(saved / "checkpoints/3")
         chosen.write_bytes(content)

@@ -89,7 +89,7 @@ def load(folder):
 def test_paths_that_the_storage_library_misreads_are_refused(sound, tmp_path, name):
     """It writes `back\\slash` into another folder, without an error."""
     folder = shutil.copytree(sound, tmp_path / name)
-    told = (
+    message = (
         "has a backslash, which TensorStore takes for a slash" if "\\" in name else "is not UTF-8"
     )
     before = sorted(tmp_path.rglob("*"))
@@ -99,7 +99,7 @@ def test_paths_that_the_storage_library_misreads_are_refused(sound, tmp_path, na
         lambda: lock(folder),
     )
     for use in refused:
-        with pytest.raises(UserError, match=told) as error:
+        with pytest.raises(UserError, match=message) as error:
             use()
         assert "damaged" not in str(error.value)
     assert sorted(tmp_path.rglob("*")) == before
@@ -128,13 +128,13 @@ def test_all_parameters_that_differ_are_named_at_once(sound):
         "more": jax.ShapeDtypeStruct((), np.float32),
     }
     del wanted["bsr_head"]["input"]["bias"]
-    told = (
+    message = (
         "3 parameters differ: logit_scale/log is () in the checkpoint, but should be (2,); "
         "logit_scale/more is missing in the checkpoint, "
         "but should be (); bsr_head/input/bias is in the checkpoint, but this model has no such "
         "parameter."
     )
-    with pytest.raises(UserError, match=re.escape(told)):
+    with pytest.raises(UserError, match=re.escape(message)):
         load_params(sound, 0, wanted)
 
 

@@ -93,11 +93,11 @@ METADATA = {
 
 @pytest.mark.parametrize("kind", METADATA)
 def test_names_and_layouts_that_would_lead_elsewhere(sound, tmp_path, kind):
-    edit, told = METADATA[kind]
+    edit, message = METADATA[kind]
     folder = changed(
         sound, tmp_path / "x", lambda step: edit_json(step / "params" / "_METADATA", edit)
     )
-    assert told in refusal(folder)
+    assert message in refusal(folder)
 
 
 def zarr(**fields):
@@ -125,9 +125,9 @@ ARRAYS = {
 
 @pytest.mark.parametrize("kind", ARRAYS)
 def test_arrays_that_are_not_what_they_say(sound, tmp_path, kind):
-    edit, told = ARRAYS[kind]
+    edit, message = ARRAYS[kind]
     folder = changed(sound, tmp_path / "x", lambda step: edit_array(step, edit))
-    assert told in refusal(folder)
+    assert message in refusal(folder)
 
 
 @pytest.mark.parametrize("reference", ["../elsewhere/root", "file:///elsewhere/root"])
@@ -174,9 +174,9 @@ OTHER_FILES = {
 
 @pytest.mark.parametrize("name", OTHER_FILES)
 def test_other_files_of_a_step(sound, tmp_path, name):
-    content, told = OTHER_FILES[name]
+    content, message = OTHER_FILES[name]
     folder = changed(sound, tmp_path / "x", lambda step: (step / name).write_bytes(content))
-    assert told in refusal(folder)
+    assert message in refusal(folder)
 
 
 @pytest.mark.parametrize(

@@ -117,10 +117,10 @@ MUST_STAY = {name: value for name, value in MUST_STAY.items() if not name.starts
 @pytest.mark.parametrize("name", MUST_STAY)
 def test_every_other_field_is_refused_with_the_difference(begun, name):
     changed = {name: other(MUST_STAY[name])}
-    with pytest.raises(UserError) as told:
+    with pytest.raises(UserError) as raised:
         adopt(begun, changed=changed)
-    assert f"belongs to another config ({name.replace('__', '.')} was " in str(told.value)
-    assert "use another workdir" in str(told.value)
+    assert f"belongs to another config ({name.replace('__', '.')} was " in str(raised.value)
+    assert "use another workdir" in str(raised.value)
 
 
 def test_the_difference_names_old_and_new(begun):
@@ -206,28 +206,28 @@ def test_a_workdir_older_than_fields_goes_on_where_they_change_nothing(begun):
 
 def test_a_workdir_older_than_a_field_is_refused_where_it_changes_something(begun):
     predates(begun, "loss.features", "pda.negatives")
-    with pytest.raises(UserError) as told:
+    with pytest.raises(UserError) as raised:
         adopt(begun, changed={"loss__features": 0.5, "pda__negatives": "both"})
     assert "(loss.features was 0.0, now 0.5; pda.negatives was 'within_record', now 'both')" in str(
-        told.value
+        raised.value
     )
     fix = (
         "pass --config.loss.features=0.0 --config.pda.negatives=within_record to continue as it "
         "was started"
     )
-    assert str(told.value).endswith(f"; {fix}, or use another workdir.")
+    assert str(raised.value).endswith(f"; {fix}, or use another workdir.")
 
 
 def test_a_workdir_older_than_the_choice_of_texts_goes_on_with_the_texts_that_it_began_with(begun):
     predates(begun, "tokenizer.names", "tokenizer.property_subset")
     adopt(begun, changed={"tokenizer__names": "recommended"})
-    with pytest.raises(UserError) as told:
+    with pytest.raises(UserError) as raised:
         adopt(begun, changed={"tokenizer__names": "all", "tokenizer__property_subset": 0.5})
     fix = (
         "pass --config.tokenizer.names=recommended --config.tokenizer.property_subset=0.0 to "
         "continue as it was started"
     )
-    assert fix in str(told.value)
+    assert fix in str(raised.value)
 
 
 def test_a_workdir_keeps_what_code_had_before_a_field_not_the_default_of_today(begun, monkeypatch):

@@ -55,15 +55,15 @@ def test_help_and_version(capsys):
 
 
 @pytest.mark.parametrize(
-    ("name", "told"),
+    ("name", "message"),
     [
         ("serch", "unknown command 'serch'; did you mean search?"),
         ("x", "unknown command 'x'; expected search, "),
     ],
 )
-def test_an_unknown_command_is_one_sentence(capsys, name, told):
+def test_an_unknown_command_is_one_sentence(capsys, name, message):
     assert cli.main([name]) == 2
-    assert told in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
 class Parsed(Exception):

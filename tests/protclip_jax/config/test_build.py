@@ -68,8 +68,8 @@ def test_a_gpu_that_is_too_old_is_named(monkeypatch, capsys):
         with pytest.raises(UserError, match=f"model.attention='{name}' needs {needed}; use 'auto'"):
             config_lib.check_platform(with_attention(name))
     config_lib.check_platform(with_attention("auto"))
-    told = capsys.readouterr().err
-    assert re.fullmatch(f"note: attention is blockwise; triton needs {needed}.\n", told)
+    printed = capsys.readouterr().err
+    assert re.fullmatch(f"note: attention is blockwise; triton needs {needed}.\n", printed)
 
 
 def test_nothing_is_told_where_auto_gets_the_best(monkeypatch, capsys):

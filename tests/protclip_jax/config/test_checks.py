@@ -264,8 +264,8 @@ FILES = {
 
 @pytest.mark.parametrize("kind", FILES)
 def test_a_damaged_config_file_is_one_sentence(tmp_path, kind):
-    content, told = FILES[kind]
+    content, message = FILES[kind]
     (tmp_path / "config.json").write_bytes(content)
-    with pytest.raises(UserError, match=told) as caught:
+    with pytest.raises(UserError, match=message) as caught:
         metadata.read_config(tmp_path)
     assert len(str(caught.value)) < 400

@@ -38,11 +38,11 @@ MISTAKES = {
 
 @pytest.mark.parametrize("kind", MISTAKES)
 def test_an_error_in_the_file_names_its_line(tmp_path, kind):
-    body, told = MISTAKES[kind]
+    body, message = MISTAKES[kind]
     path = write(tmp_path / "mine.py", body)
     with pytest.raises(UserError) as caught:
         load_config(path)
-    assert str(caught.value).startswith(f"{path}:6: {told}")
+    assert str(caught.value).startswith(f"{path}:6: {message}")
     assert "the config has no field" not in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -65,7 +65,7 @@ def test_an_error_elsewhere_is_blamed_on_the_line_that_led_to_it(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("program", "told"),
+    ("program", "message"),
     [
         ("a = 1\nx = (", ":2: SyntaxError: '(' was never closed; this is no Python program"),
         (
@@ -83,12 +83,12 @@ def test_an_error_elsewhere_is_blamed_on_the_line_that_led_to_it(tmp_path):
         ),
     ],
 )
-def test_what_is_no_config_file(tmp_path, program, told):
+def test_what_is_no_config_file(tmp_path, program, message):
     path = tmp_path / "mine.py"
     path.write_text(program)
     with pytest.raises(UserError) as caught:
         load_config(path)
-    assert str(caught.value).startswith(f"{path}{told}")
+    assert str(caught.value).startswith(f"{path}{message}")
 
 
 def test_a_file_that_cannot_be_read(tmp_path):

@@ -118,11 +118,11 @@ def test_tensors_come_back_bit_by_bit(folders, theirs, tower):
 @pytest.mark.parametrize("tower", ["protein", "text"])
 def test_transformers_gives_the_same_hidden_states_and_our_token_ids(folders, theirs, tower):
     model_class = {"protein": transformers.EsmModel, "text": transformers.BertModel}[tower]
-    loaded, told = model_class.from_pretrained(
+    loaded, found = model_class.from_pretrained(
         folders / "back" / tower, add_pooling_layer=False, output_loading_info=True
     )
-    assert set(told["missing_keys"]) <= ABSENT
-    assert not told["unexpected_keys"]
+    assert set(found["missing_keys"]) <= ABSENT
+    assert not found["unexpected_keys"]
     ours = {
         "protein": protein_tokenizer.encode(SEQUENCE),
         "text": metadata.load_text_tokenizer(folders / "ours").encode(TEXT),

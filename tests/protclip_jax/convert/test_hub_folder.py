@@ -162,11 +162,11 @@ def test_the_calibration_of_the_step_goes_along_and_is_read(checkpoint, tmp_path
         assert main(line) == 0
         return tmp_path / name, capsys.readouterr().err
 
-    exported, told = convert("to_hf", "exported")
-    assert "calibration: carried along." in told
+    exported, found = convert("to_hf", "exported")
+    assert "calibration: carried along." in found
     assert "- `calibration.json`: how often" in (exported / "README.md").read_text()
-    copy, told = convert("params", "copy", source=exported)
-    assert "calibration: carried along." in told
+    copy, found = convert("params", "copy", source=exported)
+    assert "calibration: carried along." in found
     for folder in (exported, copy):
         opened = open_checkpoint(folder)
         assert own_calibration(opened, ProtCLIP.load(opened)) == calibration
@@ -174,12 +174,12 @@ def test_the_calibration_of_the_step_goes_along_and_is_read(checkpoint, tmp_path
         assert provenance == {"step": 0, "pool": 9, "measured_step": 0}
     assert abilities_of(copy)["calibrated"] == "text/family"
 
-    rounded, told = convert("to_hf", "rounded", "--dtype", "float16")
-    assert "calibration: left out, as rounding to float16 makes another model" in told
+    rounded, found = convert("to_hf", "rounded", "--dtype", "float16")
+    assert "calibration: left out, as rounding to float16 makes another model" in found
     assert not (rounded / FILE).exists()
     (source / FILE).write_text(to_text(calibration, {"provenance": {"step": 7}}))
-    other, told = convert("params", "other")
-    assert "was measured for step 7, not 0; run `python -m eval --calibrate`" in told
+    other, found = convert("params", "other")
+    assert "was measured for step 7, not 0; run `python -m eval --calibrate`" in found
     assert not (other / FILE).exists()
     (source / FILE).unlink()
     assert "calibration: the checkpoint has none" in convert("params", "without")[1]

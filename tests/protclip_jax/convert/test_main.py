@@ -57,7 +57,9 @@ def run(capsys, *arguments):
 
 
 def test_what_was_filled_and_left_out_is_said_and_stored(esm2, bert, tmp_path, capsys):
-    code, told = run(capsys, "hf", "--protein", esm2, "--text", bert, "--output", tmp_path / "out")
+    code, printed = run(
+        capsys, "hf", "--protein", esm2, "--text", bert, "--output", tmp_path / "out"
+    )
     assert code == 0
     metadata = json.loads((tmp_path / "out" / "config.json").read_text())
     source = metadata["source"]
@@ -72,10 +74,10 @@ def test_what_was_filled_and_left_out_is_said_and_stored(esm2, bert, tmp_path, c
         for tower in ("protein", "text")
         for name in ("config.json", "model.safetensors", "vocab.txt")
     }
-    assert source["fingerprint"] in told
+    assert source["fingerprint"] in printed
     numbers = sum(leaf.size for leaf in make_bert().values())
-    assert f"{numbers:,} numbers" in told
-    assert "protein: lm_head.dense" in told
+    assert f"{numbers:,} numbers" in printed
+    assert "protein: lm_head.dense" in printed
     assert metadata["config"]["tokenizer"]["max_text_tokens"] == 16
     assert metadata["config"]["loss"] == {
         "gc": 1.0,
@@ -125,9 +127,9 @@ def test_a_folder_like_pubmedberts(tmp_path, capsys):
         json.dumps(config | {"vocab_size": len(tokenizer.vocabulary)})
     )
     (folder / "vocab.txt").write_text("".join(f"{token}\n" for token in tokenizer.vocabulary))
-    code, told = run(capsys, "hf", "--text", folder, "--output", tmp_path / "out")
-    assert code == 0, told
-    assert "bert.pooler.dense (2)" in told
+    code, printed = run(capsys, "hf", "--text", folder, "--output", tmp_path / "out")
+    assert code == 0, printed
+    assert "bert.pooler.dense (2)" in printed
     params = read_checkpoint(tmp_path / "out", None).params["text"]
     for layer in range(2):
         expected = model.state_dict()[
@@ -177,19 +179,21 @@ def test_mistakes_end_with_one_sentence_and_no_folder(
     before = set(tmp_path.rglob("*"))
     monkeypatch.chdir(tmp_path)
     arguments, message = MISTAKES[kind]
-    code, told = run(capsys, "hf", "--output", "out", *arguments)
+    code, printed = run(capsys, "hf", "--output", "out", *arguments)
     assert code == 2
-    assert message in told
-    assert told.startswith("error: ")
-    assert told.count("\n") == 1
+    assert message in printed
+    assert printed.startswith("error: ")
+    assert printed.count("\n") == 1
     assert set(tmp_path.rglob("*")) == before
 
 
 def test_checkpoints_that_are_none(tmp_path, capsys):
     for subcommand in ("to_hf", "params"):
-        code, told = run(capsys, subcommand, "--checkpoint", tmp_path, "--output", tmp_path / "out")
-        assert (code, told.count("\n")) == (2, 1)
-        assert "not a checkpoint folder" in told
+        code, printed = run(
+            capsys, subcommand, "--checkpoint", tmp_path, "--output", tmp_path / "out"
+        )
+        assert (code, printed.count("\n")) == (2, 1)
+        assert "not a checkpoint folder" in printed
         with pytest.raises(SystemExit) as ended:
             main(
                 [

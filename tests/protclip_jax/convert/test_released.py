@@ -144,7 +144,7 @@ def test_float16_is_widened_and_its_frequencies_kept(copy, imported):
 def test_command_writes_a_checkpoint(copy, imported, tmp_path, capsys):
     assert main(["protclip", "--source", str(copy), "--output", str(tmp_path / "ours")]) == 0
     fingerprint = params_fingerprint(imported.params)
-    told = capsys.readouterr().err
+    printed = capsys.readouterr().err
     for part in (
         fingerprint,
         "protein_projection",
@@ -152,7 +152,7 @@ def test_command_writes_a_checkpoint(copy, imported, tmp_path, capsys):
         "predictor.0 (2)",
         "protein_model.pooler.dense (2)",
     ):
-        assert part in told
+        assert part in printed
     stored = json.loads((tmp_path / "ours" / "config.json").read_text())
     assert stored["config"] == imported.config
     assert stored["source"]["fingerprint"] == fingerprint

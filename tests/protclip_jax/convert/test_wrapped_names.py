@@ -58,11 +58,11 @@ def test_names_without_a_shared_prefix_stay(capsys):
 @pytest.mark.parametrize("prefix", ["backbone.", "net.encoder.esm."])
 def test_another_prefix_is_named_with_what_to_do(tmp_path, prefix):
     folder = folder_of(tmp_path / "x", "protein", behind(prefix, make_esm2()))
-    told = (
+    message = (
         rf"it has {prefix}encoder\.\S+; save that part of the model alone, its names without "
         rf"'{prefix}'"
     )
-    with pytest.raises(UserError, match=told):
+    with pytest.raises(UserError, match=message):
         read_protein_tower(folder)
 
 

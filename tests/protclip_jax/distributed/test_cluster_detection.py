@@ -264,6 +264,6 @@ def test_a_process_whose_others_stay_away_says_who_waits_and_where():
 @pytest.mark.parametrize("address", [None, "node1:9876"])
 def test_a_process_that_jax_gives_its_number_waits_by_the_name_of_its_host(address):
     named = {} if address is None else {"JAX_COORDINATOR_ADDRESS": address}
-    told = multihost._waiting(*multihost.coordinates(named))
+    found = multihost._waiting(*multihost.coordinates(named))
     expected = f"{socket.gethostname()} is waiting for the others"
-    assert told == (expected if address is None else f"{expected} at node1:9876")
+    assert found == (expected if address is None else f"{expected} at node1:9876")

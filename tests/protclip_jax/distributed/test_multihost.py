@@ -87,9 +87,9 @@ def others_end(run, victim, *, heartbeat):
 def test_a_mistake_on_one_host_is_told_there_and_the_others_end(joined_run):
     run = joined_run(SHORT_HEARTBEAT)
     run.tell(1, "mistake")
-    ((code, told),) = run.endings([1])
+    ((code, found),) = run.endings([1])
     name = f"process 1 ({socket.gethostname()})"
-    assert (code, told) == (2, f"error: {name} failed: no such file; give another.")
+    assert (code, found) == (2, f"error: {name} failed: no such file; give another.")
     assert "Traceback" not in run.errors()[1]
     for error in others_end(run, 1, heartbeat=SHORT_HEARTBEAT):
         assert "stopped sending heartbeats):\n1\n" in error
@@ -109,16 +109,16 @@ def test_hosts_that_fail_alike_all_end_with_their_own_exit_code(joined_run):
 def test_a_defect_on_one_host_is_told_there_and_the_others_end(joined_run, victim):
     run = joined_run(SHORT_HEARTBEAT)
     run.tell(victim, "defect")
-    ((code, told),) = run.endings([victim])
+    ((code, found),) = run.endings([victim])
     name = f"process {victim} ({socket.gethostname()})"
-    assert (code, told) == (1, f"error: {name} failed: ValueError: unexpected and more")
+    assert (code, found) == (1, f"error: {name} failed: ValueError: unexpected and more")
     assert "Traceback" in run.errors()[victim]
     others_end(run, victim, heartbeat=SHORT_HEARTBEAT)
 
 
 @pytest.mark.soak
 @pytest.mark.parametrize(
-    ("victim", "number", "told"),
+    ("victim", "number", "message"),
     [
         (0, signal.SIGKILL, "Failed to send RPC to coordination service"),
         (1, signal.SIGKILL, "stopped sending heartbeats):\n1\n"),
@@ -127,13 +127,13 @@ def test_a_defect_on_one_host_is_told_there_and_the_others_end(joined_run, victi
         (1, signal.SIGSTOP, "stopped sending heartbeats):\n1\n"),
     ],
 )
-def test_a_host_that_is_gone_or_hangs_is_given_up(joined_run, victim, number, told):
+def test_a_host_that_is_gone_or_hangs_is_given_up(joined_run, victim, number, message):
     run = joined_run()
     run.processes[victim].send_signal(number)
     begun = time.monotonic()
     errors = others_end(run, victim, heartbeat=multihost.HEARTBEAT_SECONDS)
     print(f"\nended {time.monotonic() - begun:.0f} s after process {victim} got {number.name}")
-    assert any(told in error for error in errors)
+    assert any(message in error for error in errors)
 
 
 def compare(run, *seeds):
@@ -156,11 +156,11 @@ def test_hosts_that_were_started_differently_all_end_and_name_what_differs(joine
     compare(run, 7, 7, 8)
     endings = run.endings()
     assert len(set(endings)) == 1
-    code, told = endings[0]
+    code, found = endings[0]
     assert code == 2
     vm = socket.gethostname()
-    assert f"config.seed is 7 on process 0 ({vm}), 1 ({vm}) and 8 on process 2 ({vm})" in told
-    assert "log_every" not in told
+    assert f"config.seed is 7 on process 0 ({vm}), 1 ({vm}) and 8 on process 2 ({vm})" in found
+    assert "log_every" not in found
     assert not any("Traceback" in error for error in run.errors())
 
 
@@ -170,8 +170,8 @@ class Ended(Exception):
 
 @pytest.fixture
 def in_cluster(monkeypatch):
-    def end(*told):
-        raise Ended(*told)
+    def end(*message):
+        raise Ended(*message)
 
     monkeypatch.setattr(multihost, "_end", end)
     monkeypatch.setattr(multihost, "initialize", lambda: None)
@@ -190,5 +190,5 @@ def test_a_host_whose_devices_do_not_start_ends_at_once(in_cluster, monkeypatch)
     monkeypatch.setattr(multihost.jax, "process_count", refuse)
     with pytest.raises(Ended) as ended, multihost.joined():
         pass
-    told = f"{socket.gethostname()} failed: RuntimeError: the TPU is in use"
-    assert ended.value.args == (told, 1)
+    found = f"{socket.gethostname()} failed: RuntimeError: the TPU is in use"
+    assert ended.value.args == (found, 1)

@@ -42,7 +42,7 @@ def test_rules_shard_the_largest_divisible_dimension():
 
 
 @pytest.mark.parametrize(
-    ("rules", "told"),
+    ("rules", "message"),
     [
         ((("kernel", "fsdp"),), r"mesh\.rules: .* a/bias"),
         (((".", "replicate"), ("kernel", "fsdp")), r"mesh\.rules: .*'kernel'"),
@@ -50,8 +50,8 @@ def test_rules_shard_the_largest_divisible_dimension():
         (((".", "split"),), r"mesh\.rules: .*'split'.*'fsdp' or 'replicate'"),
     ],
 )
-def test_rules_that_do_not_fit_are_refused(rules, told):
-    with pytest.raises(UserError, match=told):
+def test_rules_that_do_not_fit_are_refused(rules, message):
+    with pytest.raises(UserError, match=message):
         sharding.param_shardings({"a/bias": (3,), "a/kernel": (8, 8)}, mesh_of(1, 8), rules)
 
 

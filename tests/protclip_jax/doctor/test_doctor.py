@@ -33,9 +33,9 @@ def test_what_is_missing_is_told_with_its_fix(monkeypatch):
     monkeypatch.setattr(
         machine.importlib.util, "find_spec", lambda name: None if name == "faiss" else find(name)
     )
-    told = dict(machine.extras())["search"]
-    assert told.startswith("faiss missing")
-    assert "`pip install -e '.[search]'`" in told
+    found = dict(machine.extras())["search"]
+    assert found.startswith("faiss missing")
+    assert "`pip install -e '.[search]'`" in found
     monkeypatch.setattr(machine.resource, "getrlimit", lambda which: (100, 100))
     assert "`ulimit" in dict(machine.resources())["open files"]
 
@@ -61,4 +61,4 @@ def test_what_a_checkpoint_can_do_and_lacks(checkpoint, capsys):
 
 def test_a_path_that_is_no_checkpoint_is_one_sentence(tmp_path, capsys):
     assert doctor.main(["--checkpoint", str(tmp_path / "absent")]) == 2
-    assert "absent does not exist" in searching.told(capsys)
+    assert "absent does not exist" in searching.printed(capsys)

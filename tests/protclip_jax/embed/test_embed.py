@@ -115,7 +115,7 @@ def test_what_is_unusual_is_told_and_listed(tmp_path, fasta, capsys):
         "residues",
     ]
     assert run(FakeModel(), "--input", fasta, "--output", tmp_path / "o.h5", *options) == 0
-    told = capsys.readouterr().err
+    printed = capsys.readouterr().err
     for line in (
         "5 proteins, ",
         "cleaned: 1 with * at the end.",
@@ -126,8 +126,10 @@ def test_what_is_unusual_is_told_and_listed(tmp_path, fasta, capsys):
         "ids: 1 are empty",
         f"rejected: 1 of 6, listed with line and reason in {tmp_path / 'o.h5.rejects.tsv'}.",
     ):
-        assert line in told
-    assert told.index("rejected:") < told.index("embed:") < told.index("embedded: 5 proteins")
+        assert line in printed
+    assert (
+        printed.index("rejected:") < printed.index("embed:") < printed.index("embedded: 5 proteins")
+    )
     assert (tmp_path / "o.h5.rejects.tsv").read_text().splitlines()[1].split("\t")[:2] == [
         "bad",
         "7",
@@ -136,9 +138,9 @@ def test_what_is_unusual_is_told_and_listed(tmp_path, fasta, capsys):
 
 
 @pytest.mark.parametrize(
-    ("policy", "told"), [("windows", "share at least 5"), ("whole", "read whole")]
+    ("policy", "message"), [("windows", "share at least 5"), ("whole", "read whole")]
 )
-def test_the_other_policies_are_told_too(tmp_path, fasta, capsys, policy, told):
+def test_the_other_policies_are_told_too(tmp_path, fasta, capsys, policy, message):
     fasta.write_text(">a\n" + "L" * 30)
     options = [
         "--max_residues",
@@ -151,7 +153,7 @@ def test_the_other_policies_are_told_too(tmp_path, fasta, capsys, policy, told):
         "residues",
     ]
     assert run(FakeModel(), "--input", fasta, "--output", tmp_path / "o.h5", *options) == 0
-    assert told in capsys.readouterr().err
+    assert message in capsys.readouterr().err
     assert len(rows(tmp_path / "o.h5")[0][2]) == 30
 
 
@@ -193,7 +195,7 @@ def test_stdin_is_copied_and_read_twice(tmp_path, fasta):
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "message"),
     [
         (["--output", "o.txt"], "must be named *.h5, *.hdf5, *.parquet"),
         (["--input", "none.fasta"], "none.fasta cannot be read"),
@@ -210,16 +212,16 @@ def test_stdin_is_copied_and_read_twice(tmp_path, fasta):
     ],
 )
 def test_mistakes_are_one_sentence_and_leave_nothing(
-    tmp_path, fasta, monkeypatch, capsys, options, told
+    tmp_path, fasta, monkeypatch, capsys, options, message
 ):
     monkeypatch.chdir(tmp_path)
     assert run(FakeModel(), "--input", fasta, "--output", "o.h5", *options) == 2
-    assert told in capsys.readouterr().err
+    assert message in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["x.fasta"]
 
 
 @pytest.mark.parametrize(
-    ("groups", "include", "told"),
+    ("groups", "include", "message"),
     [
         (("protein",), ["projected"], "no protein_projection parameters, only protein"),
         (("text",), ["mean"], "no protein parameters, only text"),
@@ -227,7 +229,7 @@ def test_mistakes_are_one_sentence_and_leave_nothing(
     ],
 )
 def test_a_checkpoint_that_cannot_do_it_is_refused_before_the_input_is_read(
-    tmp_path, fasta, capsys, groups, include, told
+    tmp_path, fasta, capsys, groups, include, message
 ):
     options = ["--include", *include] if include else []
     assert (
@@ -242,7 +244,7 @@ def test_a_checkpoint_that_cannot_do_it_is_refused_before_the_input_is_read(
         )
         == 2
     )
-    assert told in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
 def test_a_lone_protein_tower_gives_means(tmp_path, fasta, capsys):
@@ -302,19 +304,19 @@ def test_parts_of_a_changed_input_are_not_used(tmp_path, fasta):
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "message"),
     [
         (["--precision", "float16"], "precision"),
         (["--include", "mean"], "kinds"),
         (["--overlap", 9], "overlap"),
     ],
 )
-def test_parts_of_another_plan_are_refused(tmp_path, fasta, capsys, options, told):
+def test_parts_of_another_plan_are_refused(tmp_path, fasta, capsys, options, message):
     arguments = ["--input", fasta, "--output", tmp_path / "o.h5"]
     with pytest.raises(MemoryError):
         run(stopped_after(1), *arguments, chunk_tokens=1)
     assert run(FakeModel(), *arguments, *options, chunk_tokens=1) == 2
-    assert f"parts of a run with other settings ({told})" in capsys.readouterr().err
+    assert f"parts of a run with other settings ({message})" in capsys.readouterr().err
     assert run(FakeModel(), *arguments, chunk_tokens=1) == 0
 
 
@@ -376,10 +378,10 @@ def test_a_full_disk_is_one_sentence_and_the_run_goes_on_later(tmp_path, capsys,
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert code == 1
     assert run(FakeModel(), *arguments, chunk_tokens=80) == 0
-    told = capsys.readouterr().err
-    assert "cannot be written (File too large); free some space" in told
-    assert "finished parts are kept" in told
-    assert "Traceback" not in told
+    printed = capsys.readouterr().err
+    assert "cannot be written (File too large); free some space" in printed
+    assert "finished parts are kept" in printed
+    assert "Traceback" not in printed
     assert len(rows(tmp_path / f"o.{suffix}")) == 40
 
 

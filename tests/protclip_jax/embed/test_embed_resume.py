@@ -41,9 +41,9 @@ def start(*arguments, chunk_tokens=600, seconds=0):
 
 
 def finished(process):
-    _, told = process.communicate(timeout=300)
-    assert process.returncode == 0, told
-    return told
+    _, found = process.communicate(timeout=300)
+    assert process.returncode == 0, found
+    return found
 
 
 def test_a_killed_run_gives_the_same_files_and_the_models_numbers(tmp_path, checkpoint):
@@ -121,8 +121,8 @@ def test_memory_does_not_grow_with_the_input(tmp_path, checkpoint):
         )
         arguments = ["--checkpoint", checkpoint, "--input", fasta, "--output", output]
         process = start(*arguments, chunk_tokens=1 << 13)
-        status, told = process.communicate()
-        assert process.returncode == 0, told
+        status, found = process.communicate()
+        assert process.returncode == 0, found
         peaks[count] = int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) / 1024
         with h5py.File(output) as file:
             assert len(file) == count

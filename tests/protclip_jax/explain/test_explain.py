@@ -39,7 +39,7 @@ def table_of(path):
 
 def test_an_entry_is_explained(checkpoint, sample_dataset, record, tmp_path, capsys):
     file = str(sample_dataset / "sample.dat.gz")
-    told = [
+    found = [
         "--checkpoint",
         str(checkpoint),
         "--entry",
@@ -49,7 +49,7 @@ def test_an_entry_is_explained(checkpoint, sample_dataset, record, tmp_path, cap
         "--function",
         "abc de",
     ]
-    assert explain.main([*told, "--output", str(tmp_path / "p.png")]) == 0
+    assert explain.main([*found, "--output", str(tmp_path / "p.png")]) == 0
     texts = property_texts(record) | {"function": "FUNCTION: abc de"}
     weights = ProtCLIP.load(checkpoint).segments(record.sequence, texts)
     table = table_of(tmp_path / "p.tsv")
@@ -76,7 +76,7 @@ def test_a_name_is_told_as_in_training(record, tmp_path, names):
     checkpoint = tiny.save(tmp_path / "checkpoint", CONFIG | chosen)
     entry = dataclasses.replace(record, other_names=("abc", "EC 1.1.1.1"))
     (tmp_path / "a.dat").write_text(format_entry(entry))
-    told = [
+    found = [
         "--checkpoint",
         str(checkpoint),
         "--entry",
@@ -84,7 +84,7 @@ def test_a_name_is_told_as_in_training(record, tmp_path, names):
         "--output",
         str(tmp_path / "p.svg"),
     ]
-    assert explain.main(told) == 0
+    assert explain.main(found) == 0
     texts = property_texts(record)
     if names == "all":
         texts["name"] += " (abc) (EC 1.1.1.1)"
@@ -96,7 +96,7 @@ def test_a_name_is_told_as_in_training(record, tmp_path, names):
 
 
 def test_a_sequence_is_explained_as_svg(checkpoint, tmp_path, capsys):
-    told = [
+    found = [
         "--checkpoint",
         str(checkpoint),
         "--sequence",
@@ -104,7 +104,7 @@ def test_a_sequence_is_explained_as_svg(checkpoint, tmp_path, capsys):
         "--location",
         "SUBCELLULAR LOCATION: abc.",
     ]
-    assert explain.main([*told, "--output", str(tmp_path / "p.svg")]) == 0
+    assert explain.main([*found, "--output", str(tmp_path / "p.svg")]) == 0
     assert "14 lower case letters, 1 gaps" in capsys.readouterr().err
     assert (tmp_path / "p.svg").read_text().startswith("<?xml")
     assert list(table_of(tmp_path / "p.tsv")[0]) == ["position", "residue", "location", "features"]
@@ -120,7 +120,7 @@ def test_a_sequence_is_explained_as_svg(checkpoint, tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["--sequence", "MKT1", "--function", "abc"], "'1' at position 4"),
         (["--sequence", "MKT"], "no property to explain"),
@@ -139,7 +139,9 @@ def test_a_sequence_is_explained_as_svg(checkpoint, tmp_path, capsys):
         ),
     ],
 )
-def test_mistakes_are_one_sentence(checkpoint, sample_dataset, tmp_path, capsys, arguments, told):
+def test_mistakes_are_one_sentence(
+    checkpoint, sample_dataset, tmp_path, capsys, arguments, message
+):
     arguments = [
         str(sample_dataset / "sample.dat.gz") if argument == "FILE" else argument
         for argument in arguments
@@ -151,15 +153,15 @@ def test_mistakes_are_one_sentence(checkpoint, sample_dataset, tmp_path, capsys,
         == 2
     )
     error = capsys.readouterr().err
-    assert told in error
+    assert message in error
     assert error.count("\n") == 1
 
 
 def explained(checkpoint, folder, *more):
     """The table of a protein compared with other texts, and its figure as SVG."""
-    told = ["--checkpoint", str(checkpoint), "--sequence", "MKTAYIAKQRQISF" * 3]
-    told += ["--output", str(folder / "p.svg")]
-    assert explain.main([*told, *map(str, more)]) == 0
+    found = ["--checkpoint", str(checkpoint), "--sequence", "MKTAYIAKQRQISF" * 3]
+    found += ["--output", str(folder / "p.svg")]
+    assert explain.main([*found, *map(str, more)]) == 0
     return table_of(folder / "p.tsv"), (folder / "p.svg").read_text()
 
 
@@ -179,12 +181,12 @@ def test_weights_stand_beside_those_for_texts_of_a_dataset(
     for part in ("difference", "low", "high"):
         column = [float(line[f"function_{part}"]) for line in table]
         np.testing.assert_allclose(column, getattr(found, part), rtol=1e-5, atol=1e-8)
-    told = capsys.readouterr()
+    printed = capsys.readouterr()
     origin = f"Other texts: 30 for function, from {sample_dataset / 'protanno'}."
-    assert origin in told.err
+    assert origin in printed.err
     assert (tmp_path / "p.tsv").read_text().splitlines()[:2] == [f"# {origin}", f"# {NOTHING}"]
-    assert "function: " in told.out
-    assert " of 42 residues lie above the band of 30 other texts" in told.out
+    assert "function: " in printed.out
+    assert " of 42 residues lie above the band of 30 other texts" in printed.out
     assert figure.count("<!-- minus 30 others -->") == 1
 
 
@@ -200,9 +202,9 @@ def test_other_texts_come_from_an_index_or_from_labels(checkpoint, search_folder
     assert {"name", "function", "location"} <= set(known[Path(search_folder.index)])
     more = ["--function", "bad d.", "--location", "dab.", "--other_texts", labels]
     table, _ = explained(checkpoint, tmp_path, *more)
-    told = capsys.readouterr().err
-    assert "Other texts: 21 for function, from" in told
-    assert f"The weights for location are not compared: {labels} has only 1 other texts" in told
+    printed = capsys.readouterr().err
+    assert "Other texts: 21 for function, from" in printed
+    assert f"The weights for location are not compared: {labels} has only 1 other texts" in printed
     assert list(table[0])[2:-1] == [
         *("function", "location"),
         *(f"function_{part}" for part in ("difference", "low", "high")),

@@ -111,10 +111,10 @@ def test_embedding_files_become_the_same_index(indexed, tmp_path, capsys):
     ]
     assert embed.main(list(map(str, given))) == 0
     assert indexing_from(means, tmp_path / "m") == 2
-    assert "mean embeddings of proteins" in searching.told(capsys)
+    assert "mean embeddings of proteins" in searching.printed(capsys)
     (tmp_path / "bad.parquet").write_bytes(means.read_bytes()[:300])
     assert indexing_from(tmp_path / "bad.parquet", tmp_path / "b") == 2
-    assert "not a valid embedding file" in searching.told(capsys)
+    assert "not a valid embedding file" in searching.printed(capsys)
 
 
 def test_an_embedding_file_of_another_form_is_one_sentence(tmp_path, capsys):
@@ -133,7 +133,7 @@ def test_an_embedding_file_of_another_form_is_one_sentence(tmp_path, capsys):
             file.attrs.update(facts | {"max_residues": "1022", "overlap": "256"} | changed)
             file.create_dataset("0", data=vector).attrs["original_id"] = "p"
         assert indexing_from(tmp_path / "e.h5", tmp_path / "i") == 2
-        assert sentence in searching.told(capsys)
+        assert sentence in searching.printed(capsys)
 
 
 def test_options_that_cannot_change_an_embedding_file_are_refused(tmp_path, capsys):
@@ -150,7 +150,7 @@ def test_options_that_cannot_change_an_embedding_file_are_refused(tmp_path, caps
     assert index.main(asked) == 2
     assert (
         "e.h5 already contains embeddings, which --overlap and --dtype cannot change"
-        in searching.told(capsys)
+        in searching.printed(capsys)
     )
 
 
@@ -170,13 +170,13 @@ def test_an_embedding_file_with_other_ids_or_widths_is_refused(tmp_path, monkeyp
         )
         pyarrow.parquet.write_table(table, tmp_path / "e.parquet", use_dictionary=False)
         assert indexing_from(tmp_path / "e.parquet", tmp_path / "i") == 2
-        assert "an id that is not text" in searching.told(capsys)
+        assert "an id that is not text" in searching.printed(capsys)
     monkeypatch.setattr(embedding_input, "ROWS_AT_ONCE", 1)
     with h5py.File(tmp_path / "e.h5", "w") as file:
         file.attrs.update(facts)
         file["0"], file["1"] = np.ones(4, np.float32), np.ones(3, np.float32)
     assert indexing_from(tmp_path / "e.h5", tmp_path / "i") == 2
-    assert "not a valid embedding file" in searching.told(capsys)
+    assert "not a valid embedding file" in searching.printed(capsys)
 
 
 def test_the_case_of_an_embedding_files_name_does_not_matter(indexed, tmp_path):
@@ -212,7 +212,7 @@ def test_an_embedding_file_with_an_id_twice_is_refused(tmp_path, capsys, suffix)
         tmp_path / f"e.{suffix}", [part], facts=facts | {"max_residues": "1022", "overlap": "256"}
     )
     assert indexing_from(tmp_path / f"e.{suffix}", tmp_path / "i") == 2
-    assert "the id a more than once" in searching.told(capsys)
+    assert "the id a more than once" in searching.printed(capsys)
     assert not (tmp_path / "i").exists()
 
 
@@ -409,4 +409,4 @@ def test_mistakes_are_one_sentence(indexed, tmp_path, monkeypatch, capsys, optio
     monkeypatch.chdir(tmp_path)
     searching.write_fasta(tmp_path / "x.fasta", tiny.records(2))
     assert searching.make_index(indexed.checkpoint, tmp_path / "i", **options) == 2
-    assert sentence in searching.told(capsys)
+    assert sentence in searching.printed(capsys)

@@ -46,7 +46,7 @@ def test_what_cannot_be_added_is_told_and_changes_nothing(indexed, tmp_path, cap
         tmp_path / "twice.fasta", indexed.records[:2] + tiny.records(3, seed=77)
     )
     assert searching.make_index(indexed.checkpoint, copied, input=twice, append=True) == 2
-    assert "2 of the 5 ids" in searching.told(capsys)
+    assert "2 of the 5 ids" in searching.printed(capsys)
     new = searching.write_fasta(tmp_path / "new.fasta", tiny.records(3, seed=78))
     assert (
         searching.make_index(
@@ -54,11 +54,11 @@ def test_what_cannot_be_added_is_told_and_changes_nothing(indexed, tmp_path, cap
         )
         == 2
     )
-    assert "pass --long_proteins windows" in searching.told(capsys)
+    assert "pass --long_proteins windows" in searching.printed(capsys)
     assert searching.make_index(indexed.checkpoint, copied, input=new) == 2
-    assert "add to it with --append" in searching.told(capsys)
+    assert "add to it with --append" in searching.printed(capsys)
     assert searching.make_index(indexed.checkpoint, tmp_path / "none", input=new, append=True) == 2
-    assert "does not exist" in searching.told(capsys)
+    assert "does not exist" in searching.printed(capsys)
     assert {path.name: path.read_bytes() for path in copied.iterdir()} == before
 
 
@@ -123,7 +123,7 @@ def test_known_proteins_are_not_taken_for_an_addition_that_was_stopped(
     kept = sorted(path.name for path in (tmp_path / "i.partial").glob("*.npz"))
     known = searching.write_fasta(tmp_path / "known.fasta", indexed.records[:1] * repeated)
     assert searching.make_index(indexed.checkpoint, folder, input=known, append=True) == 2
-    assert f"1 of the {repeated} ids" in searching.told(capsys)
+    assert f"1 of the {repeated} ids" in searching.printed(capsys)
     assert sorted(path.name for path in (tmp_path / "i.partial").glob("*.npz")) == kept
     assert searching.make_index(indexed.checkpoint, folder, input=new, append=True) == 0
     assert len(open_index(folder)) == 43
@@ -159,7 +159,7 @@ def test_ids_are_compared_with_the_index_as_they_will_be_in_it(indexed, tmp_path
         )
         == 2
     )
-    assert "1 of the 2 ids" in searching.told(capsys), "the second x would be another x_2"
+    assert "1 of the 2 ids" in searching.printed(capsys), "the second x would be another x_2"
     assert (
         searching.make_index(
             indexed.checkpoint, tmp_path / "i", input=tmp_path / "third.fasta", append=True
@@ -193,7 +193,7 @@ def test_proteins_are_not_added_to_labels(indexed, tmp_path, capsys):
         )
         assert (
             "is an index of labels, but proteins can only be added to an index of proteins"
-            in searching.told(capsys)
+            in searching.printed(capsys)
         )
 
 
@@ -233,7 +233,7 @@ def test_embeddings_of_another_width_are_not_added(indexed, tmp_path, capsys):
         index.main(["--input", str(tmp_path / "e.parquet"), "--output", str(folder), "--append"])
         == 2
     )
-    assert "e.parquet has embeddings of width 4, but those of" in searching.told(capsys)
+    assert "e.parquet has embeddings of width 4, but those of" in searching.printed(capsys)
     assert len(open_index(folder)) == 40
 
 
@@ -259,7 +259,7 @@ def test_files_that_look_like_an_indexs_are_the_users_where_no_run_was_killed(
     (tmp_path / "i" / name).write_text("mine")
     fasta = searching.write_fasta(tmp_path / "x.fasta", indexed.records[:2])
     assert searching.make_index(indexed.checkpoint, tmp_path / "i", input=fasta) == 2
-    assert "i exists" in searching.told(capsys)
+    assert "i exists" in searching.printed(capsys)
     assert [path.name for path in (tmp_path / "i").iterdir()] == [name]
     assert not (tmp_path / "i.partial").exists()
 

@@ -65,7 +65,7 @@ def test_only_proteins_of_as_many_dimensions_are_added(indexed, cut, tmp_path, c
     new = searching.write_fasta(tmp_path / "new.fasta", tiny.records(3, seed=78))
     add = {"input": new, "append": True}
     assert searching.make_index(indexed.checkpoint, cut, **add) == 2
-    assert "pass --dimensions 6" in searching.told(capsys)
+    assert "pass --dimensions 6" in searching.printed(capsys)
     assert searching.make_index(indexed.checkpoint, cut, **add, dimensions=KEPT) == 0
     assert "trained without loss.matryoshka" in capsys.readouterr().err
     assert (len(open_index(cut)), open_index(cut).vectors.width) == (43, KEPT)
@@ -76,7 +76,7 @@ def test_a_number_that_embeddings_lack_is_one_sentence(indexed, tmp_path, capsys
     fasta = searching.write_fasta(tmp_path / "x.fasta", indexed.records[:2])
     made = searching.make_index(indexed.checkpoint, tmp_path / "i", input=fasta, dimensions=asked)
     assert made == 2
-    assert f"dimensions={asked} must be from 1 to 16" in searching.told(capsys)
+    assert f"dimensions={asked} must be from 1 to 16" in searching.printed(capsys)
     assert not (tmp_path / "i").exists()
 
 

@@ -257,7 +257,7 @@ def test_changes_of_the_texts_cosine(model, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "message"),
     [
         ({"mutations": ["K2"]}, "'K2' cannot be scored .* list of substitutions"),
         ({"mutations": ["K3A"]}, "wild-type residue .*first_position"),
@@ -275,8 +275,8 @@ def test_changes_of_the_texts_cosine(model, monkeypatch):
         ),
     ],
 )
-def test_what_cannot_be_scored_is_one_sentence(model, options, told):
-    with pytest.raises(UserError, match=told):
+def test_what_cannot_be_scored_is_one_sentence(model, options, message):
+    with pytest.raises(UserError, match=message):
         model.variant_effects(SEQUENCE, **options)
 
 

@@ -38,13 +38,13 @@ def test_weights_count_every_residue_and_special_token_once(residues):
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "message"),
     [
         ({"policy": "guess"}, "'guess'"),
         ({"max_residues": 0}, "max_residues=0"),
         ({"overlap": 1022}, "overlap=1022"),
     ],
 )
-def test_impossible_windows_are_refused(options, told):
-    with pytest.raises(UserError, match=told):
+def test_impossible_windows_are_refused(options, message):
+    with pytest.raises(UserError, match=message):
         Windows(**options)

@@ -39,7 +39,7 @@ def test_a_file_is_read_as_it_was_written(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "message"),
     [
         ({"format_version": 2}, "has calibration format 2; expected 1"),
         ({"tables": 1}, "is damaged"),
@@ -51,9 +51,9 @@ def test_a_file_is_read_as_it_was_written(tmp_path):
         ({"tables": [TABLE._asdict() | {"trait": "weight"}]}, "is damaged"),
     ],
 )
-def test_a_damaged_file_is_one_sentence(tmp_path, changes, told):
+def test_a_damaged_file_is_one_sentence(tmp_path, changes, message):
     (tmp_path / "c.json").write_text(json.dumps(Calibration("abc", (TABLE,)).as_json() | changes))
-    with pytest.raises(UserError, match=told):
+    with pytest.raises(UserError, match=message):
         read_calibration(tmp_path / "c.json")
 
 

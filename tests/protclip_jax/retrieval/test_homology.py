@@ -114,12 +114,12 @@ def test_relatives_lend_the_labels_of_at_least_half_their_bits(tmp_path, protein
     hits = [("P0", 50), ("P1", 30), ("P2", 500), ("P3", 60)]
     found = homology(tmp_path, proteins, *(("Q", name, 0.4, 1e-9, bits) for name, bits in hits))
     answer = Answer([hit(3, 0.9), hit(1, 0.5)])
-    told = found.combined(answer, "Q", index=library, vector=VECTORS[0], top=4).hits
-    assert [(hit.row, hit.by) for hit in told] == [(1, BOTH), (3, MODEL)]
-    assert told[0].alignment.target == "P0"
+    shown = found.combined(answer, "Q", index=library, vector=VECTORS[0], top=4).hits
+    assert [(hit.row, hit.by) for hit in shown] == [(1, BOTH), (3, MODEL)]
+    assert shown[0].alignment.target == "P0"
     alone = homology(tmp_path, proteins, ("Q", "P3", 0.4, 1e-9, 60))
-    told = alone.combined(answer, "Q", index=library, vector=VECTORS[0], top=4).hits
-    assert [(hit.row, hit.by) for hit in told] == [(2, HOMOLOGY), (3, BOTH), (1, MODEL)]
+    shown = alone.combined(answer, "Q", index=library, vector=VECTORS[0], top=4).hits
+    assert [(hit.row, hit.by) for hit in shown] == [(2, HOMOLOGY), (3, BOTH), (1, MODEL)]
 
 
 def test_a_low_confidence_of_the_model_does_not_speak_against_a_relative():
@@ -139,5 +139,5 @@ def test_a_low_confidence_of_the_model_does_not_speak_against_a_relative():
     )
     assert is_sure(aligned, 0.5) is None
     assert is_sure(aligned, 0.1) is True
-    told = verdict(Answer([aligned]), 0.5)
-    assert told.startswith("The best hit comes from the sequence search: 42% identity to P0")
+    found = verdict(Answer([aligned]), 0.5)
+    assert found.startswith("The best hit comes from the sequence search: 42% identity to P0")

@@ -101,25 +101,27 @@ def test_the_proteins_found_are_written_once_as_fasta(indexed, folder, tmp_path)
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["--text", "abc", "--hits", "HITS"], "--hits only applies to --input"),
         (["--input", "q.txt", "--hits", "HITS"], "--hits only applies to proteins"),
         (["--text", "abc", "--output", "o.xlsx"], "must be named *.tsv, *.csv, *.json, *.fasta"),
     ],
 )
-def test_mistakes_are_one_sentence(indexed, folder, tmp_path, capsys, monkeypatch, arguments, told):
+def test_mistakes_are_one_sentence(
+    indexed, folder, tmp_path, capsys, monkeypatch, arguments, message
+):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "q.txt").write_text("abc\n")
     given = [folder / "hits.m8" if one == "HITS" else one for one in arguments]
     assert ask(indexed, *given) == 2
-    assert told in searching.told(capsys)
+    assert message in searching.printed(capsys)
 
 
 def test_hits_and_fasta_need_an_index(indexed, folder, tmp_path, capsys):
     given = ["--checkpoint", indexed.checkpoint, "--labels", folder / "l.tsv"]
     given += ["--input", folder / "q.fasta"]
     assert search.main(list(map(str, [*given, "--hits", folder / "hits.m8"]))) == 2
-    assert "--hits only applies to --index" in searching.told(capsys)
+    assert "--hits only applies to --index" in searching.printed(capsys)
     assert search.main(list(map(str, [*given, "--output", tmp_path / "o.fasta"]))) == 2
-    assert "needs proteins, which --labels does not find" in searching.told(capsys)
+    assert "needs proteins, which --labels does not find" in searching.printed(capsys)

@@ -101,9 +101,9 @@ def test_unrelated_proteins_give_the_larger_q_value(folder, model, tmp_path, cap
     fasta = searching.write_fasta(tmp_path / "u.fasta", [*others, *tiny.records(24, seed=8)[:3]])
     options = {"input": folder / "x.fasta", "decoys": fasta}
     assert searching.make_index(folder / "c", tmp_path / "i", **options) == 0
-    told = capsys.readouterr().err
-    assert "skipped 3 of 233 decoys" in told
-    assert "q-values from shuffled and unrelated proteins" in told
+    printed = capsys.readouterr().err
+    assert "skipped 3 of 233 decoys" in printed
+    assert "q-values from shuffled and unrelated proteins" in printed
     opened = open_index(tmp_path / "i")
     assert len(opened.entrapment) == 230
     rows, _ = ask(folder / "c", capsys, "--index", tmp_path / "i", "--text", QUESTION)
@@ -126,15 +126,15 @@ def test_decoys_that_cannot_be_used_are_one_sentence(folder, tmp_path, capsys):
     few = searching.write_fasta(tmp_path / "few.fasta", tiny.records(3, seed=7))
     refused = {"input": folder / "x.fasta", "decoys": few}
     assert searching.make_index(folder / "c", tmp_path / "i", **refused) == 2
-    assert "has only 3 distinct proteins; pass at least 200" in searching.told(capsys)
+    assert "has only 3 distinct proteins; pass at least 200" in searching.printed(capsys)
     refused = {"labels": folder / "l.tsv", "decoys": few}
     assert searching.make_index(folder / "c", tmp_path / "i", **refused) == 2
-    assert "--decoys applies to proteins, not to --labels" in searching.told(capsys)
+    assert "--decoys applies to proteins, not to --labels" in searching.printed(capsys)
     assert not (tmp_path / "i").exists()
 
 
 def test_without_a_table_decoys_give_q_values(folder, model, capsys):
-    rows, told = ask(folder / "c", capsys, "--index", folder / "i", "--text", QUESTION)
+    rows, printed = ask(folder / "c", capsys, "--index", folder / "i", "--text", QUESTION)
     opened = open_index(folder / "i")
     assert len(opened.decoys) == 24
     known = {tuple(np.round(vector, 4)) for vector in opened.decoys}
@@ -151,18 +151,18 @@ def test_without_a_table_decoys_give_q_values(folder, model, capsys):
         folder / "c", capsys, "--index", folder / "i", "--text", QUESTION, "--min_confidence", 0.999
     )
     assert "confident answer" not in strict[1]
-    assert UNCALIBRATED in told
+    assert UNCALIBRATED in printed
 
 
 def test_without_either_a_sentence_says_so(folder, capsys):
-    rows, told = ask(folder / "c", capsys, "--index", folder / "bare", "--text", QUESTION)
+    rows, printed = ask(folder / "c", capsys, "--index", folder / "bare", "--text", QUESTION)
     assert {(row["confidence"], row["q"]) for row in rows} == {("", "")}
-    assert UNCALIBRATED in told
-    rows, told = ask(
+    assert UNCALIBRATED in printed
+    rows, printed = ask(
         folder / "c", capsys, "--labels", folder / "l.tsv", "--sequence", "MKTAYIAKQRQISF"
     )
     assert {(row["confidence"], row["q"]) for row in rows} == {("", "")}
-    assert UNCALIBRATED in told
+    assert UNCALIBRATED in printed
 
 
 @pytest.mark.parametrize("checkpoint", ["c", "c2"])
@@ -243,9 +243,9 @@ def test_a_label_has_a_confidence_where_a_protein_asks_for_one_of_many(calibrate
     assert (len(many), set(many.values())) == (FEWEST_LABELS - 2, {"location"})
     assert set(traits("l.tsv", *protein).values()) == {""}
     asked = ("--labels", calibrated / "many.tsv", "--text", "SUBCELLULAR LOCATION: bad")
-    rows, told = ask(calibrated / "c2", capsys, *asked)
+    rows, printed = ask(calibrated / "c2", capsys, *asked)
     assert {row["trait"] for row in rows} == {""}
-    assert (NOT_MEASURED in told, UNCALIBRATED in told) == (True, False)
+    assert (NOT_MEASURED in printed, UNCALIBRATED in printed) == (True, False)
 
 
 def test_the_api_and_the_table_tell_the_same(calibrated, capsys):
@@ -280,30 +280,32 @@ def test_the_api_and_the_table_tell_the_same(calibrated, capsys):
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "message"),
     [
         ({"checkpoint": "0" * 64}, "calibration belongs to another checkpoint"),
         ({"tables": 3}, "calibration tables are invalid"),
     ],
 )
-def test_a_damaged_table_of_an_index_is_one_sentence(calibrated, tmp_path, capsys, changes, told):
+def test_a_damaged_table_of_an_index_is_one_sentence(
+    calibrated, tmp_path, capsys, changes, message
+):
     shutil.copytree(calibrated / "i2", tmp_path / "i")
     manifest = json.loads((tmp_path / "i" / MANIFEST).read_text())
     manifest["calibration"] |= changes
     (tmp_path / "i" / MANIFEST).write_text(json.dumps(manifest))
     given = ["--checkpoint", calibrated / "c2", "--index", tmp_path / "i", "--text", QUESTION]
     assert search.main(list(map(str, given))) == 2
-    assert told in searching.told(capsys)
+    assert message in searching.printed(capsys)
 
 
 def test_a_table_of_other_parameters_is_not_used(folder, capsys, tmp_path):
     shutil.copytree(folder / "c", tmp_path / "c")
     (tmp_path / "c" / FILE).write_text(to_text(Calibration("0" * 64, TABLES), {}))
-    rows, told = ask(tmp_path / "c", capsys, "--index", folder / "i", "--text", QUESTION)
+    rows, printed = ask(tmp_path / "c", capsys, "--index", folder / "i", "--text", QUESTION)
     assert {row["confidence"] for row in rows} == {""}
     assert (
         f"{FILE} was measured for another step or model; remove it and run `python -m eval "
-        "--calibrate`." in told
+        "--calibrate`." in printed
     )
     assert searching.make_index(tmp_path / "c", tmp_path / "i", input=folder / "x.fasta") == 0
     assert (
@@ -325,4 +327,4 @@ def test_a_least_confidence_is_a_share(folder, capsys, least):
         least,
     ]
     assert search.main(list(map(str, given))) == 2
-    assert f"--min_confidence={float(least)} must be from 0 to 1" in searching.told(capsys)
+    assert f"--min_confidence={float(least)} must be from 0 to 1" in searching.printed(capsys)

@@ -196,10 +196,10 @@ def test_search_among_rows_is_search_in_them(monkeypatch):
 
 def test_mistakes_about_a_taxon_are_one_sentence(folder, engine, capsys):
     assert ask(folder, "--taxon", "Homo") == 2
-    told = searching.told(capsys)
-    assert "has no protein of taxon 'Homo'; it has Mus musculus (10090), " in told
+    printed = searching.printed(capsys)
+    assert "has no protein of taxon 'Homo'; it has Mus musculus (10090), " in printed
     assert ask(folder, "--taxon", "Mus", index="bare") == 2
-    assert "it has no organisms; rebuild it from UniProt entries" in searching.told(capsys)
+    assert "it has no organisms; rebuild it from UniProt entries" in searching.printed(capsys)
     given = [
         "--checkpoint",
         folder / "c",
@@ -211,7 +211,7 @@ def test_mistakes_about_a_taxon_are_one_sentence(folder, engine, capsys):
         "9606",
     ]
     assert search.main(list(map(str, given))) == 2
-    assert "--taxon only applies to --index" in searching.told(capsys)
+    assert "--taxon only applies to --index" in searching.printed(capsys)
     (response,) = exchange(
         create_app(engine), post("/api/search", {"query": QUESTION, "taxon": ["9606"]})
     )
@@ -298,7 +298,7 @@ def test_an_index_of_an_unknown_version_is_refused(folder, first_version, capsys
     manifest = json.loads((first_version / MANIFEST).read_text())
     (first_version / MANIFEST).write_text(json.dumps(manifest | {"format_version": version}))
     assert ask(folder, index=first_version) == 2
-    assert f"has format_version {version!r}, but this program reads 1, 2 or 3" in searching.told(
+    assert f"has format_version {version!r}, but this program reads 1, 2 or 3" in searching.printed(
         capsys
     )
 

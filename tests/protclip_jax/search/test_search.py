@@ -92,17 +92,17 @@ def test_a_text_finds_the_proteins_nearest_to_it(folder, model, proteins, record
 def test_what_is_doubtful_of_a_question_is_told(folder, tmp_path, capsys):
     where = ["--index", folder / "i", "--output", "-"]
     assert ask(folder, *where, "--text", "protein \u03b2") == 0
-    told = capsys.readouterr().err
-    assert "protein \u03b2: not in the model's vocabulary: \u03b2." in told
-    assert told.count("vocabulary") == 1
+    printed = capsys.readouterr().err
+    assert "protein \u03b2: not in the model's vocabulary: \u03b2." in printed
+    assert printed.count("vocabulary") == 1
     assert ask(folder, *where, "--sequence", "ACGT" * 10) == 0
     assert "sequence: it looks like nucleotides, not like a protein." in capsys.readouterr().err
     (tmp_path / "q.csv").write_text(f"gene,sequence\na,{'ACGT' * 10}\nb,MKVLL\n")
     assert ask(folder, *where, "--input", tmp_path / "q.csv") == 0
-    told = capsys.readouterr().err
-    assert "line 2: 1 looks like nucleotides" in told
-    assert "choose one of gene, sequence with --id_column" in told
-    assert "line 3" not in told
+    printed = capsys.readouterr().err
+    assert "line 2: 1 looks like nucleotides" in printed
+    assert "choose one of gene, sequence with --id_column" in printed
+    assert "line 3" not in printed
 
 
 def test_a_text_is_phrased_unless_verbatim_and_prompts_are_averaged(
@@ -309,13 +309,13 @@ def test_a_file_that_vanishes_is_not_blamed_on_the_output(folder, tmp_path, monk
 def test_an_output_that_cannot_be_written_is_named(folder, tmp_path, capsys):
     (tmp_path / "x.tsv").mkdir()
     (tmp_path / "file").write_text("")
-    for output, told in (
+    for output, found in (
         (tmp_path / "x.tsv", "exists; remove it"),
         (tmp_path / "file" / "x.tsv", ".partial cannot be created ("),
     ):
         assert ask(folder, "--index", folder / "i", "--text", "x", "--output", output) == 2
         assert f"{output}" in (error := capsys.readouterr().err)
-        assert told in error
+        assert found in error
 
 
 def test_the_help_defines_the_score(capsys):

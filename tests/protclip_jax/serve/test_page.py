@@ -154,9 +154,9 @@ def check_readout(page, svg, weights):
             svg, round(x - width / 2), -10
         ).perform()
         page.wait_for("#readout", f"{weights['sequence'][residue]}{residue + 1}")
-        told = page.one("#readout").text.split()
+        found = page.one("#readout").text.split()
         for track in weights["tracks"]:
-            said = float(told[told.index(track["property"]) + 1])
+            said = float(found[found.index(track["property"]) + 1])
             np.testing.assert_allclose(said, track["weights"][residue], rtol=6e-3, atol=1e-12)
 
 
@@ -253,16 +253,16 @@ def test_html_in_a_name_stays_text(page):
 
 
 @pytest.mark.parametrize(
-    ("query", "told"),
+    ("query", "message"),
     [
         ("", "The query is empty"),
         (">a\nMKT1", "'1' at position 4"),
         ("word " * 1000, "at most 4,000"),
     ],
 )
-def test_bad_input_is_a_message(page, query, told):
+def test_bad_input_is_a_message(page, query, message):
     page.ask(query)
-    page.wait_for("#message", told)
+    page.wait_for("#message", message)
     page.ask("abc")
     page.wait_for("#understood", "PROTEIN NAME: abc")
     assert page.chromium.find_elements("css selector", "#message[hidden]")

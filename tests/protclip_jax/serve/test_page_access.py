@@ -207,8 +207,8 @@ def test_a_tap_chooses_a_residue_and_the_drawing_is_as_wide_as_the_phone(page, e
     row = item_table.row_of(engine.proteins.items, "nasty")
     name = item_table.item_at(engine.proteins.items, row)["name"]
     (weights,) = engine.model.segments(NASTY_SEQUENCE, {"name": f"PROTEIN NAME: {name}"})
-    told = page.one("#readout").text.split()
-    assert float(told[told.index("name") + 1]) == pytest.approx(weights[residue], rel=6e-3)
+    found = page.one("#readout").text.split()
+    assert float(found[found.index("name") + 1]) == pytest.approx(weights[residue], rel=6e-3)
     page.one("#after").click()
     page.wait_for("#readout", f"{NASTY_SEQUENCE[residue + 1]}{residue + 2}")
 

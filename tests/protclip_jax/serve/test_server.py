@@ -304,7 +304,7 @@ def test_an_address_that_others_reach_has_a_token_of_its_own(monkeypatch):
 
 def test_mistakes_of_the_command_are_one_sentence(search_folder, tmp_path, capsys):
     given = ["--checkpoint", search_folder.checkpoint, "--index", search_folder.index]
-    for arguments, told in [
+    for arguments, message in [
         ([*given, "--timeout", "0"], "must be above 0"),
         ([*given, "--timeout", "nan"], "above 0 and finite"),
         ([*given, "--timeout", "inf"], "above 0 and finite"),
@@ -317,6 +317,6 @@ def test_mistakes_of_the_command_are_one_sentence(search_folder, tmp_path, capsy
         ),
     ]:
         assert serve.main(arguments) == 2
-        assert told in capsys.readouterr().err
+        assert message in capsys.readouterr().err
     with pytest.raises(SystemExit):
         serve.parse_arguments(["--checkpoint", "c"])

@@ -626,10 +626,10 @@ def test_characters_that_a_terminal_acts_on_do_not_leave(app):
         post("/api/search", {"query": f">a{escape}\nMK1"}),
     )
     for answer in answers:
-        told = str(answer.json())
-        assert "\\x1b" not in told
-        assert "\\x9b" not in told
-        assert "[31m" in told or "position" in told
+        found = str(answer.json())
+        assert "\\x1b" not in found
+        assert "\\x9b" not in found
+        assert "[31m" in found or "position" in found
 
 
 def test_people_get_a_page_where_there_is_none_and_programs_a_sentence(app):
@@ -646,9 +646,9 @@ def test_people_get_a_page_where_there_is_none_and_programs_a_sentence(app):
 def test_the_page_proposes_organisms_that_the_index_has(app, engine):
     (about,) = exchange(app, ("GET", "/api/about", {}))
     rows = engine.proteins.items.to_pylist()
-    for told in about.json()["organisms"]:
-        of_it = [row for row in rows if row["organism"] == told["organism"]]
-        assert told["proteins"] == len(of_it)
+    for found in about.json()["organisms"]:
+        of_it = [row for row in rows if row["organism"] == found["organism"]]
+        assert found["proteins"] == len(of_it)
     assert about.json()["organisms"][0]["taxon"] == 32630
 
 

@@ -132,9 +132,9 @@ def test_tensorboard_gets_the_same_numbers_and_forgets_what_is_written_again(tmp
         for step in steps:
             writer.write(step, {"loss": step / 4, "mfu": None, "bad": float("inf")})
         # Not closed, as in a killed run.
-    told = [event for event in events(tmp_path) if event.HasField("summary")]
+    found = [event for event in events(tmp_path) if event.HasField("summary")]
     scalars = []
-    for event in told:
+    for event in found:
         values = [(value.tag, value.simple_value) for value in event.summary.value]
         scalars.append((event.step, values))
     assert scalars == [(10, [("loss", 2.5)]), (20, [("loss", 5.0)]), (20, [("loss", 5.0)])]

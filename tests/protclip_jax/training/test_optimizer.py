@@ -138,7 +138,7 @@ def test_layers_learn_at_rates_of_their_own_and_frozen_ones_count_for_nothing():
 
 
 @pytest.mark.parametrize(
-    ("groups", "told"),
+    ("groups", "message"),
     [
         (
             (("kernel", ("last", 1)), (".", 1.0)),
@@ -150,9 +150,9 @@ def test_layers_learn_at_rates_of_their_own_and_frozen_ones_count_for_nothing():
         ),
     ],
 )
-def test_a_rule_for_layers_that_does_not_fit_is_refused(groups, told):
+def test_a_rule_for_layers_that_does_not_fit_is_refused(groups, message):
     params = {path: jax.ShapeDtypeStruct(shape, jnp.float32) for path, shape in STACKS.items()}
-    with pytest.raises(UserError, match=told):
+    with pytest.raises(UserError, match=message):
         make_optimizer(config(groups=groups), params, 10)
 
 

@@ -46,9 +46,9 @@ def ending(process):
 def test_before_there_is_something_to_save_a_signal_ends_the_process_at_once(number):
     process = child(DEAF)
     process.send_signal(number)
-    code, told = ending(process)
+    code, found = ending(process)
     assert code == 75
-    assert number.name in told
+    assert number.name in found
 
 
 def test_with_something_to_save_the_first_is_noted_and_the_second_ends_the_process_at_once():
@@ -57,9 +57,9 @@ def test_with_something_to_save_the_first_is_noted_and_the_second_ends_the_proce
     time.sleep(SAME_SECONDS + 0.5)
     assert process.poll() is None
     process.send_signal(signal.SIGINT)
-    code, told = ending(process)
+    code, found = ending(process)
     assert code == 128 + signal.SIGINT
-    assert "second signal" in told
+    assert "second signal" in found
 
 
 SAVING = "stop.something_to_save = True\nwhile not stop.received: time.sleep(0.01)\n"

@@ -38,15 +38,15 @@ def test_the_beginning_says_what_is_trained_on_what_and_where():
 
 
 @pytest.mark.parametrize(
-    ("step", "told"),
+    ("step", "message"),
     [
         (0, "steps: 0 to 1,000, into run."),
         (250, "steps: resuming run after step 250 of 1,000."),
         (1000, "steps: all 1,000 are done; run is unchanged."),
     ],
 )
-def test_a_run_says_from_which_step_it_goes(step, told):
-    assert run_messages.steps(step, 1000, "run") == told
+def test_a_run_says_from_which_step_it_goes(step, message):
+    assert run_messages.steps(step, 1000, "run") == message
 
 
 def test_an_evaluation_is_one_line():
@@ -56,8 +56,8 @@ def test_an_evaluation_is_one_line():
         "ec/f1/macro": math.nan,
         "losses/gc": 3,
     }
-    told = "step 1,500: retrieval r1 0.125, mrr 0.2105; ec f1/macro none; losses gc 3."
-    assert run_messages.evaluation(1500, metrics) == told
+    found = "step 1,500: retrieval r1 0.125, mrr 0.2105; ec f1/macro none; losses gc 3."
+    assert run_messages.evaluation(1500, metrics) == found
 
 
 def test_the_end_says_what_can_be_done_next():
@@ -69,9 +69,9 @@ def test_the_end_says_what_can_be_done_next():
 def test_a_source_that_is_rarely_drawn_is_named():
     sizes = {"swissprot/C1/R4": 100, "trembl/C3/R4": 300, "trembl/C4/R4": 5000}
     # TrEMBL has three quarters of the 400 records that are drawn, and 300 / 27 : 100 of the draws.
-    told = run_messages.rarely_drawn(make_sampler(sizes, seed=0))
-    assert len(told) == 1
-    assert re.search(r"trembl .*75%.*10\.0%.*sampling\.sources", told[0])
+    found = run_messages.rarely_drawn(make_sampler(sizes, seed=0))
+    assert len(found) == 1
+    assert re.search(r"trembl .*75%.*10\.0%.*sampling\.sources", found[0])
     assert (
         run_messages.rarely_drawn(
             make_sampler(sizes, seed=0, sources={"swissprot": 1, "trembl": 1})

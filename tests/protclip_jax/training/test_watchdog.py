@@ -16,11 +16,11 @@ def test_a_phase_that_stands_still_is_reported_with_its_stack(capfd):
     with Watchdog(0.2) as watchdog:
         watchdog.beat("input at step 7")
         a_phase_that_stands_still(0.7)
-    told = capfd.readouterr().err
-    assert "s in input at step 7" in told
-    assert "a_phase_that_stands_still" in told
+    printed = capfd.readouterr().err
+    assert "s in input at step 7" in printed
+    assert "a_phase_that_stands_still" in printed
     # About every 0.2 s, not in every iteration of the watching thread.
-    assert 1 <= told.count("no progress for") <= 3
+    assert 1 <= printed.count("no progress for") <= 3
 
 
 def test_a_run_that_goes_on_is_not_reported(capfd):
@@ -60,9 +60,9 @@ def test_workers_add_their_stacks_and_none_is_killed_by_the_question(work, capfd
         report("no progress for 1 s in input")
         time.sleep(0.3)
         assert worker.is_alive()
-        told = capfd.readouterr().err
-        assert str(worker.pid) in told
-        assert ("a_worker_that_waits" in told) == (work is a_worker_that_waits)
+        printed = capfd.readouterr().err
+        assert str(worker.pid) in printed
+        assert ("a_worker_that_waits" in printed) == (work is a_worker_that_waits)
     finally:
         worker.kill()
         worker.join()

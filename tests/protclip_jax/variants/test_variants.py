@@ -36,8 +36,8 @@ def run(checkpoint, tmp_path, capsys):
     def called(*arguments, output="o.tsv"):
         capsys.readouterr()
         path = tmp_path / output
-        told = ["--checkpoint", checkpoint, *arguments, "--output", path, "--cpu_devices", "1"]
-        code = variants.main([str(argument) for argument in told])
+        shown = ["--checkpoint", checkpoint, *arguments, "--output", path, "--cpu_devices", "1"]
+        code = variants.main([str(argument) for argument in shown])
         found = path.with_suffix(".tsv")
         return code, rows_of(found) if found.exists() else None, capsys.readouterr().err
 
@@ -56,9 +56,9 @@ def column(rows, name="score"):
 @pytest.mark.parametrize("method", ["masked_jointly", "wild_type"])
 def test_a_scan_is_the_apis_with_a_heat_map(run, model, tmp_path, method):
     options = ["--sequence", SEQUENCE, "--scan", "--method", method]
-    code, rows, told = run(*options, output="o.png")
+    code, rows, found = run(*options, output="o.png")
     assert code == 0
-    assert "scoring: 627 variants of 1 proteins" in told
+    assert "scoring: 627 variants of 1 proteins" in found
     singles = single_substitutions(SEQUENCE)
     names = [written(own) for own in singles]
     assert [row["mutation"] for row in rows] == names
@@ -82,7 +82,7 @@ def test_a_list_with_several_proteins(run, model, tmp_path):
     table += [("", "A1C"), (made[5].accession, "no")]
     (tmp_path / "m.csv").write_text("".join(f"{id},{name}\n" for id, name in table))
     options = ["--input", tmp_path / "x.fasta", "--mutations", tmp_path / "m.csv"]
-    code, rows, told = run(*options, "--first_position", "0")
+    code, rows, found = run(*options, "--first_position", "0")
     assert code == 0
     shown = [(row["id"], row["mutation"]) for row in rows]
     assert shown == wanted
@@ -96,9 +96,9 @@ def test_a_list_with_several_proteins(run, model, tmp_path):
         np.testing.assert_allclose([score for _, score in own], scores, rtol=1e-4, atol=2e-5)
     rejects = (tmp_path / "o.tsv.mutations.rejects.tsv").read_text().splitlines()[1:]
     assert [line.split("\t")[1] for line in rejects] == ["8", "9", "10", "11"]
-    assert f"mutations rejected: 1: {jobs.NO_PROTEIN}" in told
+    assert f"mutations rejected: 1: {jobs.NO_PROTEIN}" in found
     assert "bad\t" in (tmp_path / "o.tsv.rejects.tsv").read_text()
-    assert "6 with lower case letters" in told
+    assert "6 with lower case letters" in found
 
 
 def test_windows_and_texts_are_the_apis(run, model, tmp_path):
@@ -106,9 +106,9 @@ def test_windows_and_texts_are_the_apis(run, model, tmp_path):
     text = "FUNCTION: abc."
     windows = variants.Windows(max_residues=12, overlap=4)
     long = ["--max_residues", "12", "--overlap", "4", "--text", text]
-    code, rows, told = run("--sequence", SEQUENCE, "--mutations", tmp_path / "m.txt", *long)
+    code, rows, found = run("--sequence", SEQUENCE, "--mutations", tmp_path / "m.txt", *long)
     assert code == 0
-    assert "long: 1 of more than 12 residues: " in told
+    assert "long: 1 of more than 12 residues: " in found
     names = ["K2A", "M1L:H18C"]
     scores = model.variant_effects(SEQUENCE, names, windows=windows)
     np.testing.assert_allclose(column(rows), scores, rtol=1e-4, atol=2e-5)
@@ -166,9 +166,9 @@ def test_a_stopped_run_goes_on(run, tmp_path, monkeypatch):
     assert (
         run("--sequence", SEQUENCE, "--scan", "--method", "wild_type", output="again.tsv")[0] == 2
     )
-    code, rows, told = run(*options, output="again.tsv")
+    code, rows, found = run(*options, output="again.tsv")
     assert code == 0
-    assert "resuming: 3 finished parts" in told
+    assert "resuming: 3 finished parts" in found
     # 33 passes of 35 tokens, three per part.
     assert len(computed) == 4 + 11 - 3
     np.testing.assert_allclose(column(rows), column(whole), atol=2e-5)
@@ -194,8 +194,8 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("arguments", "told"), REFUSED)
-def test_what_cannot_be_done_is_one_sentence(run, tmp_path, arguments, told):
+@pytest.mark.parametrize(("arguments", "found"), REFUSED)
+def test_what_cannot_be_done_is_one_sentence(run, tmp_path, arguments, found):
     contents = {"shifted": "K25A\nT26W\n", "wrong": "variant\nK2\n", "two": ">a\nMKT\n>b\nMKV\n"}
     paths = {name: tmp_path / f"{name}.txt" for name in ("gone", *contents)}
     for name, text in contents.items():
@@ -204,7 +204,7 @@ def test_what_cannot_be_done_is_one_sentence(run, tmp_path, arguments, told):
     code, rows, message = run(*(argument.format(**paths) for argument in arguments))
     assert (code, rows) == (2, None)
     (line,) = [line for line in message.splitlines() if line.startswith("error: ")]
-    assert told in line
+    assert found in line
     assert not list(tmp_path.glob("*.partial"))
 
 
@@ -226,7 +226,7 @@ def test_a_checkpoint_without_the_head_is_refused_at_once(tmp_path, capsys):
     folder = tmp_path / "bare"
     metadata.write_metadata(folder, CONFIG, tiny.text_tokenizer())
     save_params(folder, {"protein": tiny.params()["protein"]})
-    told = [
+    found = [
         "--checkpoint",
         str(folder),
         "--sequence",
@@ -235,5 +235,5 @@ def test_a_checkpoint_without_the_head_is_refused_at_once(tmp_path, capsys):
         "--output",
         str(tmp_path / "o.tsv"),
     ]
-    assert variants.main(told) == 2
+    assert variants.main(found) == 2
     assert "mlm_head parameters, only protein;" in capsys.readouterr().err

@@ -116,16 +116,16 @@ def test_one_entry_in_every_format(tmp_path, name):
 @pytest.mark.parametrize("name", FORMS)
 def test_one_entry_gives_one_text_in_every_format(tmp_path, name):
     (record,) = read_entries(write(tmp_path, name, [PROTEIN]))
-    told = "PROTEIN NAME: Alpha-amylase <beta> & co (NADPH)"
+    found = "PROTEIN NAME: Alpha-amylase <beta> & co (NADPH)"
     rest = (
         "(1,4-alpha-glucanase (old)) (Glucanase){} (Other <name>; or so) (allergen Asp o 21) (CD "
         "antigen CD1) (CD antigen CD2)"
     )
     texts = {names: property_texts(with_names(record, names))["name"] for names in NAMES}
     assert texts == {
-        "recommended": told,
-        "all": f"{told} (AMY) (EC 3.2.1.1) (EC 3.2.1.-) {rest.format(' (EC 2.4.1.n5)')} (Amylasum)",
-        "all_but_ec": f"{told} (AMY) {rest.format('')} (Amylasum)",
+        "recommended": found,
+        "all": f"{found} (AMY) (EC 3.2.1.1) (EC 3.2.1.-) {rest.format(' (EC 2.4.1.n5)')} (Amylasum)",
+        "all_but_ec": f"{found} (AMY) {rest.format('')} (Amylasum)",
     }
     # What UniProt itself exports, but for the part and the fragment.
     assert writers.row(PROTEIN)["Protein names"].startswith(

@@ -92,11 +92,11 @@ def test_real_lines(real_data):
     for record, line in zip(records, lines, strict=True):
         assert record.sequence == line["seq"]
         record = with_names(record, "all")
-        told = {name: getattr(record, name) for name in PREFIXES if getattr(record, name)}
+        found = {name: getattr(record, name) for name in PREFIXES if getattr(record, name)}
         # Put together again it is the text, but for what separates comments of one topic, and for
         # the protein's parts.
         text = re.sub(r" \[Cleaved into: [^\]]*\]", "", line["text"])
         for heading in PREFIXES.values():
             text = text.replace(f"; {heading}: ", " ")
-        told["name"] += "."
-        assert " ".join(f"{PREFIXES[name]}: {content}" for name, content in told.items()) == text
+        found["name"] += "."
+        assert " ".join(f"{PREFIXES[name]}: {content}" for name, content in found.items()) == text

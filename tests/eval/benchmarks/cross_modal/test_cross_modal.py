@@ -130,7 +130,7 @@ def test_nodes_without_embedding_are_left_out_with_their_triplets(planted):
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "message"),
     [
         ({"benchmarks": ("prot2text",)}, "'prot2text'"),
         ({"reverse_triplets": ("kept", "some")}, "'some'.*removed or kept"),
@@ -139,8 +139,8 @@ def test_nodes_without_embedding_are_left_out_with_their_triplets(planted):
         ({"benchmarks": ("prot2drug",), "held_out": 0.5}, "leaves no triplet"),
     ],
 )
-def test_what_cannot_be_asked_is_told(planted, changes, told):
-    with pytest.raises(UserError, match=told):
+def test_what_cannot_be_asked_is_told(planted, changes, message):
+    with pytest.raises(UserError, match=message):
         run(*planted, small_options(**changes))
 
 

@@ -165,14 +165,14 @@ def test_a_logit_of_zero_is_no_prediction():
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "message"),
     [
         ({"splits": ("size",)}, "'size'.* random"),
         ({"messages": ("none",)}, "'none'.* all"),
     ],
 )
-def test_unknown_options_are_told(graph, changes, told):
-    with pytest.raises(UserError, match=told):
+def test_unknown_options_are_told(graph, changes, message):
+    with pytest.raises(UserError, match=message):
         run(graph, composition, small_options(**changes))
 
 

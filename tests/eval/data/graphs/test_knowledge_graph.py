@@ -122,7 +122,7 @@ def test_vectors_of_others(file, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("arrays", "told"),
+    ("arrays", "message"),
     [
         (
             {"ids": np.array(["DB1"], object), "vectors": np.ones((1, 2))},
@@ -139,9 +139,9 @@ def test_vectors_of_others(file, tmp_path):
         ),
     ],
 )
-def test_other_vectors_are_refused(file, tmp_path, arrays, told):
+def test_other_vectors_are_refused(file, tmp_path, arrays, message):
     given = vectors(tmp_path, **arrays)
-    with pytest.raises(UserError, match=f"v.npz.*{told}"):
+    with pytest.raises(UserError, match=f"v.npz.*{message}"):
         read_primekg_graph(file(PRIMEKG), vectors=given)
 
 
@@ -230,7 +230,7 @@ def test_annotations_add_no_nodes_of_types_that_are_left_out(file):
 
 
 @pytest.mark.parametrize(
-    ("name", "text", "told"),
+    ("name", "text", "message"),
     [
         ("n.tsv", EDGES, "n.tsv has no column id and name and kind"),
         ("e.sif", "a b c\n", "e.sif has no column source and metaedge and target"),
@@ -241,10 +241,10 @@ def test_annotations_add_no_nodes_of_types_that_are_left_out(file):
         ),
     ],
 )
-def test_other_files_than_hetionets_are_refused(file, name, text, told):
+def test_other_files_than_hetionets_are_refused(file, name, text, message):
     texts = {"n.tsv": NODES, "e.sif": EDGES, "m.tsv": METAEDGES} | {name: text}
     paths = {key: file(value, key) for key, value in texts.items()}
-    with pytest.raises(UserError, match=told):
+    with pytest.raises(UserError, match=message):
         read_hetionet_graph(paths["n.tsv"], paths["e.sif"], metaedges=paths["m.tsv"])
 
 

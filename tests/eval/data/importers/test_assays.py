@@ -84,7 +84,7 @@ def test_a_folder_without_assays_is_one_sentence(folder):
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         (">a\nKVL\n>b\nRIL\n", None),
         (">a\nkv.L\n>b\nrixL\n", None),
@@ -94,12 +94,12 @@ def test_a_folder_without_assays_is_one_sentence(folder):
         ("KVL\n>b\nRIL\n", "a.fasta.*line 1"),
     ],
 )
-def test_alignments(file, text, told):
+def test_alignments(file, text, message):
     path = file(text, "a.fasta")
-    if told is None:
+    if message is None:
         assert read_alignment(path, "MKVLA", Gathered()) == ("-KVL-", "-RIL-")
         return
-    with pytest.raises(UserError, match=told):
+    with pytest.raises(UserError, match=message):
         read_alignment(path, "MKVLA", Gathered())
 
 

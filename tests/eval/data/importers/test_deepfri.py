@@ -97,7 +97,7 @@ def test_labels_that_the_head_does_not_list_and_missing_sequences(file):
 
 
 @pytest.mark.parametrize(
-    ("annotations", "chains", "sequences", "told"),
+    ("annotations", "chains", "sequences", "message"),
     [
         (
             "a\tb\n",
@@ -123,9 +123,9 @@ def test_labels_that_the_head_does_not_list_and_missing_sequences(file):
         (EC, "1ABC-A\n", "only,one\n", "holds no sequences"),
     ],
 )
-def test_other_files_are_refused(file, annotations, chains, sequences, told):
+def test_other_files_are_refused(file, annotations, chains, sequences, message):
     files = {"train": [file(chains, "train.txt")]}
-    with pytest.raises(UserError, match=told):
+    with pytest.raises(UserError, match=message):
         read_deepfri(
             files,
             benchmark="ec",
@@ -159,7 +159,7 @@ def test_reaction_classes_are_lines_of_the_list(file):
 
 
 @pytest.mark.parametrize(
-    ("functions", "classes", "told"),
+    ("functions", "classes", "message"),
     [
         ("1abc.A 1\n", "4.2.1.10\n", "line 1 .*'1abc.A 1'"),
         (
@@ -174,9 +174,9 @@ def test_reaction_classes_are_lines_of_the_list(file):
         ),
     ],
 )
-def test_other_reaction_files_are_refused(file, functions, classes, told):
+def test_other_reaction_files_are_refused(file, functions, classes, message):
     given = {"functions": file(functions, "functions.txt"), "classes": file(classes, "classes.txt")}
-    with pytest.raises(UserError, match=told):
+    with pytest.raises(UserError, match=message):
         read_reaction(
             {"train": [file("1abc.A\n", "t.txt")]},
             benchmark="reaction",

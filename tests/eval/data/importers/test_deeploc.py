@@ -91,7 +91,7 @@ def test_rows_that_cannot_be_used(file):
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         (
             ">sp|P1|X_HUMAN A protein\nMK\n",
@@ -103,6 +103,6 @@ def test_rows_that_cannot_be_used(file):
         (gzip.compress(FASTA.encode(), mtime=0)[:30], "gzip data end early"),
     ],
 )
-def test_other_files_are_refused_in_one_sentence(file, text, told):
-    with pytest.raises(UserError, match="file.txt.*" + told.replace("|", r"\|")):
+def test_other_files_are_refused_in_one_sentence(file, text, message):
+    with pytest.raises(UserError, match="file.txt.*" + message.replace("|", r"\|")):
         read_deeploc({"train": [file(text)]}, benchmark="localisation")

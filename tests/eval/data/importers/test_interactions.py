@@ -68,7 +68,7 @@ def test_sequences_may_be_fasta(file):
 
 
 @pytest.mark.parametrize(
-    ("actions", "sequences", "told"),
+    ("actions", "sequences", "message"),
     [
         (
             "protein1 protein2 score\n",
@@ -84,8 +84,8 @@ def test_sequences_may_be_fasta(file):
         (rows(("a", "b", "binding")), "A C -0.17\n", "holds no sequences"),
     ],
 )
-def test_other_files_are_refused(file, actions, sequences, told):
-    with pytest.raises(UserError, match=told):
+def test_other_files_are_refused(file, actions, sequences, message):
+    with pytest.raises(UserError, match=message):
         read_actions(file(actions, "a.txt"), sequences=[file(sequences)])
 
 

@@ -33,20 +33,20 @@ def test_location_prompts_are_joined_by_name(file):
 
 
 @pytest.mark.parametrize(
-    ("classes", "text", "told"),
+    ("classes", "text", "message"),
     [
         (["Plastid"], LOCATIONS, "mentions the class 'Plastid' in 0 rows"),
         (["protein"], LOCATIONS, "mentions the class 'protein' in 3 rows"),
         (["Nucleus"], "id,prompt\n0,Nucleus\n", "has no column name"),
     ],
 )
-def test_location_prompts_that_do_not_fit(file, classes, text, told):
-    with pytest.raises(UserError, match=told):
+def test_location_prompts_that_do_not_fit(file, classes, text, message):
+    with pytest.raises(UserError, match=message):
         read_location_prompts(file(text), classes)
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         (
             "class\tprompt\nnucleus\tx\n",
@@ -58,8 +58,8 @@ def test_location_prompts_that_do_not_fit(file, classes, text, told):
         ),
     ],
 )
-def test_tables_of_prompts_that_do_not_fit(file, text, told):
-    with pytest.raises(UserError, match=told):
+def test_tables_of_prompts_that_do_not_fit(file, text, message):
+    with pytest.raises(UserError, match=message):
         read_prompt_table(
             Task("localisation", "multiclass", ("Nucleus", "Plastid"), {}, [], []), file=file(text)
         )
@@ -88,7 +88,7 @@ def test_reaction_prompts_go_through_the_list_of_numbers(file):
 
 
 @pytest.mark.parametrize(
-    ("functions", "classes", "told"),
+    ("functions", "classes", "message"),
     [
         (
             "6.5.1.1\n4.2.1.10\n",
@@ -107,8 +107,8 @@ def test_reaction_prompts_go_through_the_list_of_numbers(file):
         ),
     ],
 )
-def test_reaction_prompts_that_do_not_fit(file, functions, classes, told):
-    with pytest.raises(UserError, match=told):
+def test_reaction_prompts_that_do_not_fit(file, functions, classes, message):
+    with pytest.raises(UserError, match=message):
         read_reaction_prompts(file(REACTIONS), file(functions, "f.txt"), classes)
 
 

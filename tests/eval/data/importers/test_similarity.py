@@ -56,7 +56,7 @@ def test_proteins_without_a_sequence_leave_with_their_pairs(file):
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("0.1,0.2\n0.2,0.1\n", "distinct accessions"),
         ("P1,P1\n1,0\n0,1\n", "distinct accessions"),
@@ -71,15 +71,15 @@ def test_proteins_without_a_sequence_leave_with_their_pairs(file):
         ("", "distinct accessions"),
     ],
 )
-def test_other_matrices_are_refused(file, text, told):
-    with pytest.raises(UserError, match=told):
+def test_other_matrices_are_refused(file, text, message):
+    with pytest.raises(UserError, match=message):
         read_similarity(
             {"500": file(text)}, benchmark="similarity_bp", sequences=[file(SEQUENCES, "s.fa")]
         )
 
 
 @pytest.mark.parametrize(
-    ("values", "told"),
+    ("values", "message"),
     [
         (
             np.array([[0, 3]]),
@@ -90,9 +90,9 @@ def test_other_matrices_are_refused(file, text, told):
         (np.array([[0, None]], object), ".npy file of numbers"),
     ],
 )
-def test_other_coordinates_are_refused(file, tmp_path, values, told):
+def test_other_coordinates_are_refused(file, tmp_path, values, message):
     given = {"sequences": [file(SEQUENCES, "s.fa")], "coordinates": coordinates(tmp_path, values)}
-    with pytest.raises(UserError, match=told):
+    with pytest.raises(UserError, match=message):
         read_similarity({"500": file(MATRIX)}, benchmark="similarity_bp", **given)
 
 

@@ -66,7 +66,7 @@ def test_lines_are_counted_through_quoted_line_ends(file):
 
 
 @pytest.mark.parametrize(
-    ("text", "name", "told"),
+    ("text", "name", "message"),
     [
         (
             "a,b\n1,2\n",
@@ -90,8 +90,8 @@ def test_lines_are_counted_through_quoted_line_ends(file):
         (b"seq,label\n\xff\xfe,1\n", "x.csv", "line 2 .*UTF-8"),
     ],
 )
-def test_other_files_are_refused(file, text, name, told):
-    with pytest.raises(UserError, match=f"{name}.*{told}"):
+def test_other_files_are_refused(file, text, name, message):
+    with pytest.raises(UserError, match=f"{name}.*{message}"):
         read_tables({"train": [file(text, name)]}, benchmark="stability")
 
 
@@ -135,13 +135,13 @@ def test_flip_without_validation(file):
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("sequence,score\nMK,1\n", "has no column target and set"),
         (">P1 protein\nMK\n", "FLIP FASTA.*'P1 protein'"),
         ("", "is empty"),
     ],
 )
-def test_other_files_than_flips_are_refused(file, text, told):
-    with pytest.raises(UserError, match=told):
+def test_other_files_than_flips_are_refused(file, text, message):
+    with pytest.raises(UserError, match=message):
         read_flip(file(text), benchmark="aav")

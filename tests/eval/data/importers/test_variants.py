@@ -86,7 +86,7 @@ def test_the_wrong_first_position_is_noticed(file):
 
 
 @pytest.mark.parametrize(
-    ("text", "wild_type", "options", "told"),
+    ("text", "wild_type", "options", "message"),
     [
         ("mutation,score\nA1C,1\n", "MK", {}, "has no column variant"),
         ("variant,effect\nA1C,1\n", "MK", {}, "has no column target or label or score"),
@@ -97,9 +97,9 @@ def test_the_wrong_first_position_is_noticed(file):
         (table([("M0A", 1)]), "MK", {"stop": "keep"}, "stop reject or delete, not 0 and 'keep'"),
     ],
 )
-def test_other_variant_tables_are_refused(file, text, wild_type, options, told):
+def test_other_variant_tables_are_refused(file, text, wild_type, options, message):
     given = {"wild_type": file(wild_type, "wt.txt"), "first_position": 0} | options
-    with pytest.raises(UserError, match=told):
+    with pytest.raises(UserError, match=message):
         read_variant_table(file(text), benchmark="fluorescence", **given)
 
 
@@ -157,7 +157,7 @@ def test_windows_take_the_place_of_the_references(file):
 
 
 @pytest.mark.parametrize(
-    ("text", "reference", "window", "told"),
+    ("text", "reference", "window", "message"),
     [
         (
             WINDOWS,
@@ -172,8 +172,8 @@ def test_windows_take_the_place_of_the_references(file):
         ("seq\nMK\n", "MMKVLAMM", [3, 6], "has no column target or label"),
     ],
 )
-def test_other_windows_are_refused(file, text, reference, window, told):
-    with pytest.raises(UserError, match=told):
+def test_other_windows_are_refused(file, text, reference, window, message):
+    with pytest.raises(UserError, match=message):
         read_windows(
             file(text), benchmark="aav", reference=file(reference, "ref.fa"), window=window
         )
