@@ -28,8 +28,8 @@ SIGNALS = {
 }
 """For each kind of question: metals that a text says the protein binds, and their residues.
 
-A block is 32 residues of two rare kinds: its composition tells which. The others are 8 residues
-each, orders of a few rare kinds: a pipeline that finds blocks alone sees no order yet.
+A block is 32 residues of two rare amino acids, so composition identifies it. A short signal has
+8 residues; most differ by their order. A pipeline that finds blocks alone does not read order yet.
 """
 RESIDUES = {metal: residues for signals in SIGNALS.values() for metal, residues in signals.items()}
 SHARE = 0.4

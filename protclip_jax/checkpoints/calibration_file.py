@@ -37,18 +37,18 @@ def carried(directory: pathlib.Path, step: int) -> Carried:
     if (measured := provenance.get("step", step)) != step:
         return Carried(
             "",
-            f"calibration: left out, as {path} was measured for step {measured}, not {step}; run "
-            "`python -m eval --calibrate` for the copy.",
+            f"calibration: not copied, because {path} was measured for step {measured}, not {step}; "
+            "run `python -m eval --calibrate` for the copy.",
         )
     provenance |= {"step": 0, "measured_step": provenance.get("measured_step", step)}
     content = json.dumps(stored | {"provenance": provenance}, indent=2, allow_nan=False) + "\n"
-    return Carried(content, "calibration: carried along.")
+    return Carried(content, "calibration: copied.")
 
 
 def left_out(dtype: str) -> Carried:
     """No calibration, for a copy with rounded parameters, to which the shares do not apply."""
     return Carried(
         "",
-        f"calibration: left out, as rounding to {dtype} makes another model; run `python -m eval "
-        "--calibrate` for the copy.",
+        f"calibration: not copied, because rounding to {dtype} changes the model; run "
+        "`python -m eval --calibrate` for the copy.",
     )

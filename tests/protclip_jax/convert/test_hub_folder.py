@@ -163,10 +163,10 @@ def test_the_calibration_of_the_step_goes_along_and_is_read(checkpoint, tmp_path
         return tmp_path / name, capsys.readouterr().err
 
     exported, found = convert("to_hf", "exported")
-    assert "calibration: carried along." in found
+    assert "calibration: copied." in found
     assert "- `calibration.json`: how often" in (exported / "README.md").read_text()
     copy, found = convert("params", "copy", source=exported)
-    assert "calibration: carried along." in found
+    assert "calibration: copied." in found
     for folder in (exported, copy):
         opened = open_checkpoint(folder)
         assert own_calibration(opened, ProtCLIP.load(opened)) == calibration
@@ -175,7 +175,7 @@ def test_the_calibration_of_the_step_goes_along_and_is_read(checkpoint, tmp_path
     assert abilities_of(copy)["calibrated"] == "text/family"
 
     rounded, found = convert("to_hf", "rounded", "--dtype", "float16")
-    assert "calibration: left out, as rounding to float16 makes another model" in found
+    assert "calibration: not copied, because rounding to float16" in found
     assert not (rounded / FILE).exists()
     (source / FILE).write_text(to_text(calibration, {"provenance": {"step": 7}}))
     other, found = convert("params", "other")
