@@ -37,7 +37,7 @@ def carried(directory: pathlib.Path, step: int) -> Carried:
     if (measured := provenance.get("step", step)) != step:
         return Carried(
             "",
-            f"calibration: not copied, because {path} was measured for step {measured}, not {step}; "
+            f"calibration: not copied, because {path} is of step {measured}, not {step}; "
             "run `python -m eval --calibrate` for the copy.",
         )
     provenance |= {"step": 0, "measured_step": provenance.get("measured_step", step)}
