@@ -19,7 +19,7 @@ def test_medians_and_ratios():
 
 
 @pytest.mark.parametrize(("seconds", "peak"), [(12.6, 1.0), (10.0, 2.1)])
-def test_a_limit_that_is_passed_is_told(seconds, peak):
+def test_a_limit_that_is_passed_is_reported(seconds, peak):
     result = result_of({"embed": runs(10), "annotate": runs(seconds, peak=peak)})
     assert result["kept"] is False
 

@@ -117,7 +117,7 @@ def position(gcs):
         yield position
 
 
-def test_what_another_process_has_removed_is_told_as_its_taking_over(gcs, position):
+def test_what_another_process_has_removed_is_reported_as_its_taking_over(gcs, position):
     with (
         pytest.raises(
             RunError, match="something in it was removed.*resumes from the last checkpoint"
@@ -199,7 +199,7 @@ def test_a_local_folder_that_was_removed_ends_the_run(gcs, position):
     position.folder.mkdir()
 
 
-def test_a_local_disk_that_is_full_is_told(gcs, position):
+def test_a_local_disk_that_is_full_is_reported(gcs, position):
     with (
         pytest.raises(RunError, match="the temporary folder .* cannot be written .No space left"),
         position.report_errors(),
@@ -207,7 +207,7 @@ def test_a_local_disk_that_is_full_is_told(gcs, position):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
-def test_a_bucket_that_cannot_be_written_is_told_before_training(sample_dataset, gcs, tmp_path):
+def test_a_bucket_that_cannot_be_written_is_reported_before_training(sample_dataset, gcs, tmp_path):
     gcs.fault = lambda method, path: 403
     assert finish(start(sample_dataset, URL, log=tmp_path / "run")) == [2]
     assert last_line(tmp_path / "run").startswith(

@@ -69,7 +69,7 @@ def test_embedding_counts_real_tokens():
     assert drawn == embedding.sequences(50)
 
 
-def test_a_part_that_fails_is_told_and_ends_nothing(tmp_path):
+def test_a_part_that_fails_is_reported_and_ends_nothing(tmp_path):
     found = benchmark.run_part("nonsense", "tiny", tmp_path, 60)
     assert found["failed"].startswith("exit code 2")
     assert f"{tmp_path}/nonsense.log" in found["failed"]

@@ -508,7 +508,7 @@ def test_a_step_under_another_name_ends_a_run_and_is_left_alone(
     assert (workdir / "checkpoints/004/SHA256SUMS").exists()
 
 
-def test_a_low_limit_of_open_files_is_told_before_anything_is_read(tmp_path):
+def test_a_low_limit_of_open_files_is_reported_before_anything_is_read(tmp_path):
     command = shlex.join([sys.executable, *arguments(tmp_path / "nowhere", tmp_path / "run")])
     ended = subprocess.run(
         ["bash", "-c", f"ulimit -n 64; {command}"], cwd=ROOT, capture_output=True, text=True

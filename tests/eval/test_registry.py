@@ -21,7 +21,7 @@ def test_hooks_name_metrics_by_their_key(dataset):
     assert all(isinstance(value, float) for value in retrieval.values())
 
 
-def test_hooks_measure_on_validation_unless_told_otherwise(dataset):
+def test_hooks_measure_on_validation_unless_reported_otherwise(dataset):
     (default,), (test,) = (
         make_hooks({"retrieval": options}, dataset) for options in ({}, {"split": "test"})
     )
@@ -46,7 +46,7 @@ def test_no_evaluations_no_hooks(dataset):
         ({"prot2bp": {"data_dir": "."}}, "trains a bridge for hours"),
     ],
 )
-def test_mistakes_are_told(dataset, evals, message):
+def test_mistakes_are_reported(dataset, evals, message):
     with pytest.raises(UserError, match=message):
         make_hooks(evals, dataset)
 
@@ -72,7 +72,7 @@ def test_hooks_run_when_they_are_due_and_after_the_last_step():
     assert run_hooks(hooks[:1], None, step=3, last=False, best="counted/other") == {}
 
 
-def test_a_best_metric_that_nothing_measures_is_told():
+def test_a_best_metric_that_nothing_measures_is_reported():
     hooks = [Hook("a", Counting())]
     check_best("counted/times", hooks)
     check_best(None, hooks)

@@ -127,7 +127,7 @@ def test_a_build_counts_everything(tmp_path, capsys):
     assert contents(tmp_path / "reverse") == contents(output)
 
 
-def test_genes_are_told_and_a_file_of_them_is_refused(tmp_path, capsys, no_report):
+def test_genes_are_reported_and_a_file_of_them_is_refused(tmp_path, capsys, no_report):
     genes = [f"G{i}\tgene\t{'ATGGCTGACGAAAAACGTTGGCTGAACGCT' + 'ACGT' * i}\n" for i in range(3)]
     proteins = [f"P{i}\tthing\t{record(i).sequence}\n" for i in range(4)]
     header = "accession\tname\tsequence\n"

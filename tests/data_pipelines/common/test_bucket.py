@@ -44,7 +44,7 @@ def test_a_path_that_names_no_folder_is_refused(gcs, url):
         bucket_folder(url)
 
 
-def test_without_gcsfs_its_absence_is_told(monkeypatch):
+def test_without_gcsfs_its_absence_is_reported(monkeypatch):
     monkeypatch.setitem(sys.modules, "gcsfs", None)
     with pytest.raises(UserError, match=r"need gcsfs .*pip install -e '\.\[gcs\]'"):
         bucket_folder("gs://bucket/run")
@@ -112,7 +112,7 @@ def test_a_refusal_is_not_taken_for_damage(gcs, folder):
         checksums.find_damage(folder)
 
 
-def test_a_bucket_that_is_not_there_is_told(gcs):
+def test_a_bucket_that_is_not_there_is_reported(gcs):
     message = r"gs://nobodys/run cannot be used \(.*bucket"
     with pytest.raises(RunError, match=message), bucket.report_errors("gs://nobodys/run"):
         (bucket_folder("gs://nobodys/run") / "x").write_bytes(b"")

@@ -29,7 +29,7 @@ def test_what_the_disk_refuses_names_the_folder_and_the_fix(tmp_path, error):
     assert raised.value.__cause__ is error
 
 
-def test_an_error_that_names_a_file_elsewhere_is_told_of_that_file(tmp_path):
+def test_an_error_that_names_a_file_elsewhere_is_reported_of_that_file(tmp_path):
     output = tmp_path / "folder" / "out.tsv"
     for named, message in [
         (tmp_path / "in.tsv", f"{tmp_path / 'in.tsv'} cannot be read or written ("),

@@ -90,7 +90,7 @@ def too_many(kind, *, cause):
 
 @pytest.mark.parametrize("kind", [UserError, RunError, ValueError, OSError])
 @pytest.mark.parametrize("cause", [False, True])
-def test_a_limit_of_open_files_is_told_whatever_it_leads_to(capsys, monkeypatch, kind, cause):
+def test_a_limit_of_open_files_is_reported_whatever_it_leads_to(capsys, monkeypatch, kind, cause):
     monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)
     allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
 

@@ -29,7 +29,7 @@ def test_the_limit_is_raised_where_it_may_be(monkeypatch, limits, set_to):
     assert raised == ([set_to] if set_to else [])
 
 
-def test_a_limit_that_may_not_be_raised_is_told(monkeypatch):
+def test_a_limit_that_may_not_be_raised_is_reported(monkeypatch):
     monkeypatch.setattr(resource, "getrlimit", lambda which: (64, 64))
     with pytest.raises(
         UserError,

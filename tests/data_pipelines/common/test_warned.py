@@ -7,7 +7,7 @@ import pytest
 from data_pipelines.common.warned import warnings_as_sentences
 
 
-def test_a_warning_is_one_sentence_told_once_without_its_place(capsys):
+def test_a_warning_is_one_sentence_reported_once_without_its_place(capsys):
     with warnings_as_sentences():
         for _ in range(2):
             warnings.warn("the table is old.", stacklevel=1)

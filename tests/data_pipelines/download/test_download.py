@@ -219,7 +219,7 @@ def test_a_foreign_page_costs_nothing_that_has_come(server, tmp_path):
     assert ranges(server)[-1] == "bytes=70000-"
 
 
-def test_more_bytes_than_told(server, tmp_path):
+def test_more_bytes_than_reported(server, tmp_path):
     server.files[f"/{NAME}"] = DATA + b"more"
     server.faults[f"/{NAME}"] = [lambda *args: serve(*args, length=False)]
     fetch(server, tmp_path)

@@ -95,7 +95,7 @@ def test_other_templates_replace_those_of_the_format(tmp_path):
     assert found[1].prompts == ("A protein of the nucleus", "nucleus")
 
 
-def test_ec_numbers_have_their_names_as_prompts_and_withdrawn_ones_are_told(tmp_path):
+def test_ec_numbers_have_their_names_as_prompts_and_withdrawn_ones_are_reported(tmp_path):
     first, transferred, new, broad = labels(tmp_path, "enzyme.dat", ENZYME)
     name = "alcohol dehydro-genase (of many)"
     assert (first.id, first.name, first.line) == ("EC 1.1.1.1", name, 4)

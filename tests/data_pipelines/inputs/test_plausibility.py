@@ -74,7 +74,7 @@ def test_a_file_of_genes_is_refused_unless_asked_for(tmp_path):
     assert accepted.usable == 3
 
 
-def test_a_few_genes_among_proteins_are_told(tmp_path):
+def test_a_few_genes_among_proteins_are_reported(tmp_path):
     mixed = fasta(tmp_path / "mixed.fasta", PROTEIN, PROTEIN, GENE)
     lines = survey(tmp_path, mixed).describe("protein", long_items="", rejects=tmp_path)
     assert "doubtful: 1 look like nucleotides." in lines
@@ -287,7 +287,7 @@ WRAPPED = ["aspartate aminotransferase", "mitochondrial", "MITOCHONDRIAL PRECURS
 
 
 @pytest.mark.parametrize("words", WRAPPED)
-def test_a_header_that_goes_on_in_the_next_line_is_told(tmp_path, words):
+def test_a_header_that_goes_on_in_the_next_line_is_reported(tmp_path, words):
     (item,) = fasta(tmp_path / "x.fasta", f"{words}\n{PROTEIN}\nMKV").prepared()
     assert item.fault == WRAPPED_FAULT.format(words)
 

@@ -43,7 +43,7 @@ def test_lists_are_read_and_written_in_any_numbering():
         ("X3A", NOT_STANDARD),
     ],
 )
-def test_what_does_not_fit_is_told(text, reason):
+def test_what_does_not_fit_is_reported(text, reason):
     assert scorable_fault(substitutions(text, first_position=1), "ACX") == reason
 
 

@@ -21,7 +21,7 @@ def survey(tmp_path, content, *, form="fasta", modality="protein"):
     return take_survey(source, measure=measure, rejects=tmp_path / "rejects.tsv")
 
 
-def test_everything_is_counted_and_told(tmp_path):
+def test_everything_is_counted_and_reported(tmp_path):
     taken = survey(tmp_path, ">a\nmk-\n>a\nmk\n>\nMKVLLL\n>bad\nM1\n>a\n\n>e\nAC\n")
     assert (taken.items, taken.rejected, taken.usable, taken.tokens) == (6, 2, 4, 2 + 2 + 5 + 2)
     lines = taken.describe("protein", long_items="are cut", rejects=Path("r.tsv"))

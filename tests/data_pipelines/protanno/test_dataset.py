@@ -256,7 +256,7 @@ def error_of(split, index):
 
 
 @pytest.mark.parametrize("rounds", [150, pytest.param(10_000, marks=pytest.mark.soak)])
-def test_a_damaged_record_is_told_and_never_read(tmp_path, rounds):
+def test_a_damaged_record_is_reported_and_never_read(tmp_path, rounds):
     records = [record(index) for index in range(40)]
     protanno.write(tmp_path, {"train": records}, statistics={})
     (path,) = tmp_path.glob("*array_record*")

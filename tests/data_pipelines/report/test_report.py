@@ -148,7 +148,7 @@ def test_records_without_text_and_of_unknown_source_are_shown():
     assert ["0/4", "0.00 %", "0.00 %", "30.00 %", "0.00 %"] in table
 
 
-def test_relatives_without_text_and_identities_are_told():
+def test_relatives_without_text_and_identities_are_reported():
     statistics = make_statistics()
     statistics["overlap"]["test"]["related_without_text"] = 2
     statistics["identities"] = {"hits": 1200, "held_out_without_hit": 3}

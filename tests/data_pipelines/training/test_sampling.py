@@ -238,6 +238,6 @@ def test_permutations_of_three_are_equally_frequent():
         ({"unknown/C0/R0": 5}, {"without_text": 1.1}, "from 0 to 1"),
     ],
 )
-def test_mistakes_are_told_in_one_sentence(sizes, config, message):
+def test_mistakes_are_reported_in_one_sentence(sizes, config, message):
     with pytest.raises(UserError, match=message):
         make_sampler(sizes, seed=0, **config)

@@ -73,7 +73,7 @@ def test_benchmarks_on_one_graph_share_a_bridge_and_another_graph_has_its_own(
     assert [one is graph for one in trained] == [False, True]
 
 
-def test_what_a_graph_lacks_is_told_before_anything_is_trained(graph, setup, trained):
+def test_what_a_graph_lacks_is_reported_before_anything_is_trained(graph, setup, trained):
     with pytest.raises(manifest.MissingData, match="prot2drug needs embeddings of drugs"):
         families.measure(setup, "prot2drug", dataclasses.replace(graph, vectors={}))
     nodes = [dataclasses.replace(node, content=None) for node in graph.nodes]

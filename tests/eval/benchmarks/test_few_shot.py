@@ -85,6 +85,6 @@ def test_the_classifier_equals_a_written_out_reference():
     assert few_shot.nearest_class(known, labels, asked, examples).tolist() == expected
 
 
-def test_what_cannot_be_measured_is_told():
+def test_what_cannot_be_measured_is_reported():
     with pytest.raises(UserError, match="localisation is multilabel"):
         few_shot.run(task(kind="multilabel"), noisy, config())

@@ -237,7 +237,7 @@ def test_what_is_missing_is_named_with_where_it_comes_from(run, tmp_path, capsys
     assert "data of no benchmark" in capsys.readouterr().err
 
 
-def test_one_benchmark_that_fails_costs_no_other_and_is_told(run, data_dir, tmp_path, capsys):
+def test_one_benchmark_that_fails_costs_no_other_and_is_reported(run, data_dir, tmp_path, capsys):
     command, _, output = run
     folder = shutil.copytree(data_dir, tmp_path / "data")
     entries = json.loads((folder / "benchmarks.json").read_text())

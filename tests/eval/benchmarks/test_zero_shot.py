@@ -99,6 +99,6 @@ def test_a_model_that_tells_nothing_apart_scores_chance():
         (task([0], kind="multilabel"), PROMPTS, "is multilabel"),
     ],
 )
-def test_what_cannot_be_measured_is_told(wrong, prompts, message):
+def test_what_cannot_be_measured_is_reported(wrong, prompts, message):
     with pytest.raises(UserError, match=message):
         run(wrong, prompts)

@@ -98,7 +98,7 @@ def test_a_server_without_ranges_sends_all_again(server, tmp_path):
     assert get(server, tmp_path).read_bytes() == DATA
 
 
-def test_passing_failures_are_tried_again_and_lasting_ones_told(server, tmp_path):
+def test_passing_failures_are_tried_again_and_lasting_ones_reported(server, tmp_path):
     server.faults[PATH] = [status(503), status(429)]
     assert get(server, tmp_path).read_bytes() == DATA
     gone = PublicFile("y.csv", "https://home.org/files/y.csv")
@@ -107,7 +107,7 @@ def test_passing_failures_are_tried_again_and_lasting_ones_told(server, tmp_path
     assert not (tmp_path / "y.csv").exists()
 
 
-def test_another_content_than_the_known_one_is_told(server, tmp_path):
+def test_another_content_than_the_known_one_is_reported(server, tmp_path):
     server.files[PATH] = OTHER
     with pytest.raises(
         UserError,
@@ -186,7 +186,7 @@ def test_command_fetches_what_it_may_and_says_what_is_left(server, tmp_path, mon
     assert "shs148k: by hand: protein.actions.SHS148k.STRING.txt" in printed.err
 
 
-def test_a_wrong_name_is_told(tmp_path, capsys):
+def test_a_wrong_name_is_reported(tmp_path, capsys):
     assert main(["shs", "--output", str(tmp_path)]) == 2
     assert "unknown benchmark 'shs'; expected localisation" in capsys.readouterr().err
 

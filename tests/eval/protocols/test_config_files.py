@@ -37,7 +37,7 @@ def test_changes_are_literals_or_texts():
         ("cross_modal", "benchmarks=()", "a tuple with one or more of"),
     ],
 )
-def test_a_value_out_of_its_range_is_told_with_its_file(name, change, wanted):
+def test_a_value_out_of_its_range_is_reported_with_its_file(name, change, wanted):
     with pytest.raises(UserError) as raised:
         load_configs(CONFIGS, [f"{name}.{change}"])
     assert f"the config's {change} must be {wanted}" in str(raised.value)
@@ -48,7 +48,7 @@ def test_a_value_out_of_its_range_is_told_with_its_file(name, change, wanted):
     "change",
     ["probe.speed=3", "speed=3", "probe.max_epochs", "prob.max_epochs=3", "probe.max_epochs='a'"],
 )
-def test_a_change_of_no_field_is_told(change):
+def test_a_change_of_no_field_is_reported(change):
     with pytest.raises(UserError, match="--set "):
         load_configs(CONFIGS, [change])
 
@@ -86,7 +86,7 @@ def test_files_may_hold_numpy_scalars_and_import_what_lies_beside_them(tmp_path)
     assert (type(probe.optimizer.learning_rate), type(probe.seeds[0])) == (float, int)
 
 
-def test_a_file_without_a_config_is_told(tmp_path):
+def test_a_file_without_a_config_is_reported(tmp_path):
     folder = with_probe(tmp_path / "eval", [])
     (folder / "few_shot.py").write_text("def get_config():\n    return {}\n")
     with pytest.raises(UserError, match=r"few_shot\.py: get_config\(\)"):

@@ -101,7 +101,7 @@ def damages(content):
         yield bytes(flipped)
 
 
-def test_a_damaged_block_is_found_told_and_computed_again(tmp_path, capsys):
+def test_a_damaged_block_is_found_reported_and_computed_again(tmp_path, capsys):
     folder = CachedEmbedder(Model(), tmp_path).folder
     CachedEmbedder(Model(), tmp_path)(SEQUENCES[:4])
     (block,) = folder.glob("*.npz")

@@ -24,7 +24,7 @@ def test_splits_that_are_there_stay_as_they_are():
     assert prepared.facts["notes"] == []
 
 
-def test_missing_splits_are_carved_out_of_train_and_told():
+def test_missing_splits_are_carved_out_of_train_and_reported():
     task = problems.task("multiclass", train=100, valid=0, test=0)
     prepared = prepare(task, valid_fraction=0.1, test_fraction=0.2)
     # 20 of 100, then 10 % of the 80 that are left.

@@ -66,9 +66,9 @@ def test_one_command_makes_an_index_that_answers_with_confidence(
     assert run() == 0
     printed = capsys.readouterr()
     assert printed.out == f"{tmp_path}/out/index\n"
-    assert [
-        line.split(",")[0] for line in printed.err.splitlines() if line.startswith("step ")
-    ] == [f"step {number} of 4" for number in (1, 2, 3, 4)]
+    steps_printed = [line for line in printed.err.splitlines() if line.startswith("step ")]
+    numbers = [line.split(",")[0] for line in steps_printed]
+    assert numbers == ["step 1 of 4", "step 2 of 4", "step 3 of 4", "step 4 of 4"]
     assert "whether it has learnt from these records is not known" in printed.err
     index = open_index(tmp_path / "out" / "index")
     records = json.loads((tmp_path / "out/protanno/statistics.json").read_text())["records"]
@@ -181,7 +181,7 @@ def test_the_estimate_alone_makes_nothing(run, server, tmp_path, capsys):
     assert not (tmp_path / "out").exists()
 
 
-def test_memory_that_is_too_small_is_told(run, monkeypatch, capsys):
+def test_memory_that_is_too_small_is_reported(run, monkeypatch, capsys):
     monkeypatch.setattr(estimate, "memory_bytes", lambda: 1e6)
     assert run("--estimate_only") == 0
     assert "warning: this takes about 1.1 GB of memory" in capsys.readouterr().err

@@ -28,7 +28,7 @@ def test_a_missing_compiler_is_one_sentence():
         topology_devices("h100:8")
 
 
-def test_jax_takes_three_quarters_of_a_gpu_unless_it_is_told_otherwise(monkeypatch):
+def test_jax_takes_three_quarters_of_a_gpu_unless_it_is_reported_otherwise(monkeypatch):
     monkeypatch.delenv(gpus.FRACTION, raising=False)
     assert rates_of("a100:8").memory_bytes == int(0.75 * 79.2 * GIB)
     monkeypatch.setenv(gpus.FRACTION, "0.92")

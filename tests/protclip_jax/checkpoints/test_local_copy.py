@@ -63,7 +63,7 @@ def test_only_the_parameters_of_the_step_are_copied(gcs, folder):
     assert not [path for method, path in gcs.requests if method != "GET"]
 
 
-def test_damage_in_the_bucket_is_told(gcs, folder):
+def test_damage_in_the_bucket_is_reported(gcs, folder):
     name = next(
         name for name in gcs.names("bucket/run/checkpoints/4/params/") if gcs.objects[name].content
     )
@@ -82,7 +82,7 @@ def test_an_unsealed_step_does_not_count(gcs, folder):
         local_checkpoint("gs://bucket/run", 6)
 
 
-def test_what_is_no_checkpoint_is_told(gcs):
+def test_what_is_no_checkpoint_is_reported(gcs):
     with pytest.raises(UserError, match=r"bucket/nothing .*config.json and checkpoints/"):
         local_checkpoint("gs://bucket/nothing")
 

@@ -287,7 +287,7 @@ def wait_for_failure(store):
         time.sleep(0.01)
 
 
-def test_a_save_that_does_not_fit_is_told_once_and_leaves_the_others(
+def test_a_save_that_does_not_fit_is_reported_once_and_leaves_the_others(
     saved, small_files_only, caplog
 ):
     store = CheckpointManager(saved, keep_best=1)
@@ -308,7 +308,7 @@ def test_a_save_that_does_not_fit_is_told_once_and_leaves_the_others(
     assert_restores(saved, 4)
 
 
-def test_a_failed_save_is_told_at_the_next_one_and_at_the_end(saved, small_files_only):
+def test_a_failed_save_is_reported_at_the_next_one_and_at_the_end(saved, small_files_only):
     store = CheckpointManager(saved, keep_best=1)
     store.save(4, **tree(4, size=1 << 20), metrics={})
     with pytest.raises(ValueError, match="File too large"):
@@ -319,7 +319,7 @@ def test_a_failed_save_is_told_at_the_next_one_and_at_the_end(saved, small_files
 
 
 @pytest.mark.parametrize("part", ["params", "metrics.json"])
-def test_who_reads_a_damaged_step_is_told_of_the_others(saved, part):
+def test_who_reads_a_damaged_step_is_reported_of_the_others(saved, part):
     flip_bit(
         largest(saved / "checkpoints/1/params")
         if part == "params"

@@ -131,7 +131,7 @@ def test_steps_are_set_aside_whole(checkpoints):
         assert checksums.find_damage(aside) is None
 
 
-def test_a_step_under_another_name_is_told_and_left_alone(checkpoints):
+def test_a_step_under_another_name_is_reported_and_left_alone(checkpoints):
     """It was taken for step 7, which is not there, and then for damaged."""
     complete(checkpoints, "007")
     for find in (written_steps, complete_steps):

@@ -235,7 +235,7 @@ def test_a_folder_of_links_is_read_as_the_caches_of_model_hubs_are(sound, tmp_pa
     jax.tree.map(np.testing.assert_array_equal, load(snapshot), hostile_checkpoint.params())
 
 
-def test_numbers_that_cannot_be_unpacked_are_told(sound, tmp_path):
+def test_numbers_that_cannot_be_unpacked_are_reported(sound, tmp_path):
     folder = changed(
         sound,
         tmp_path / "x",

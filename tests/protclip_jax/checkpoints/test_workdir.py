@@ -287,7 +287,7 @@ def test_another_format_is_refused(begun):
         adopt(begun)
 
 
-def test_other_libraries_are_told_and_not_refused(begun, capsys):
+def test_other_libraries_are_reported_and_not_refused(begun, capsys):
     stored = json.loads((begun / "config.json").read_text())
     assert {"jax", "orbax-checkpoint", "grain", "numpy"} <= stored["versions"].keys()
     stored["versions"] |= {"jax": "0.1.2"}

@@ -72,7 +72,7 @@ def test_a_gpu_that_is_too_old_is_named(monkeypatch, capsys):
     assert re.fullmatch(f"note: attention is blockwise; triton needs {needed}.\n", printed)
 
 
-def test_nothing_is_told_where_auto_gets_the_best(monkeypatch, capsys):
+def test_nothing_is_reported_where_auto_gets_the_best(monkeypatch, capsys):
     for target in (CPU, A100, TPU):
         monkeypatch.setattr(config_lib, "own_target", lambda target=target: target)
         config_lib.check_platform(with_attention("auto"))

@@ -33,7 +33,7 @@ def imported(peer_release):
     return import_released(peer_release)
 
 
-def test_a_vocabulary_that_is_filled_up_is_told(peer_release, capsys):
+def test_a_vocabulary_that_is_filled_up_is_reported(peer_release, capsys):
     import_released(peer_release)
     assert "has 95 tokens and its model 160: filled up with unused names" in capsys.readouterr().err
 

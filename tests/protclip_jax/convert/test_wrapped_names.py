@@ -39,7 +39,7 @@ def behind(prefix, tensors):
     "prefix", ["model.", "module.", "_orig_mod.", "module._orig_mod.", "base_model.model."]
 )
 @pytest.mark.parametrize("own", [False, True])
-def test_the_prefix_of_a_wrapper_is_left_out_and_told(tmp_path, capsys, tower, prefix, own):
+def test_the_prefix_of_a_wrapper_is_left_out_and_reported(tmp_path, capsys, tower, prefix, own):
     make, _, _, read = TOWERS[tower]
     named = behind({"protein": "esm.", "text": "bert."}[tower], make()) if own else make()
     found = read(folder_of(tmp_path / "x", tower, behind(prefix, named)))
@@ -104,7 +104,7 @@ OTHERS = {
 
 @pytest.mark.parametrize("field", OTHERS)
 @pytest.mark.parametrize("tower", TOWERS)
-def test_folders_of_other_kinds_are_told(tmp_path, tower, field):
+def test_folders_of_other_kinds_are_reported(tmp_path, tower, field):
     folder = folder_of(tmp_path / "x", tower, {})
     (folder / "config.json").write_text(json.dumps({field: 1}))
     with pytest.raises(UserError, match=OTHERS[field]):

@@ -192,7 +192,9 @@ def test_the_pods_of_a_kubernetes_job_find_each_other(tmp_path):
     ]
 
 
-def test_a_pod_of_a_job_without_the_package_that_finds_the_others_is_told_what_to_install(tmp_path):
+def test_a_pod_of_a_job_without_the_package_that_finds_the_others_names_the_package(
+    tmp_path,
+):
     (tmp_path / "kubernetes.py").write_text("raise ImportError")
     ((code, out, error),) = run_processes(pod(0), path=[tmp_path])
     assert (code, out) == (2, "")

@@ -84,7 +84,7 @@ def others_end(run, victim, *, heartbeat):
     return [run.errors()[i] for i in others]
 
 
-def test_a_mistake_on_one_host_is_told_there_and_the_others_end(joined_run):
+def test_a_mistake_on_one_host_is_reported_there_and_the_others_end(joined_run):
     run = joined_run(SHORT_HEARTBEAT)
     run.tell(1, "mistake")
     ((code, found),) = run.endings([1])
@@ -106,7 +106,7 @@ def test_hosts_that_fail_alike_all_end_with_their_own_exit_code(joined_run):
 
 @pytest.mark.soak
 @pytest.mark.parametrize("victim", [0, 2])
-def test_a_defect_on_one_host_is_told_there_and_the_others_end(joined_run, victim):
+def test_a_defect_on_one_host_is_reported_there_and_the_others_end(joined_run, victim):
     run = joined_run(SHORT_HEARTBEAT)
     run.tell(victim, "defect")
     ((code, found),) = run.endings([victim])

@@ -18,7 +18,7 @@ def checkpoint(tmp_path_factory):
     return searching.make_checkpoint(tmp_path_factory.mktemp("doctor") / "c")
 
 
-def test_versions_devices_and_parts_are_told(capsys):
+def test_versions_devices_and_parts_are_reported(capsys):
     assert doctor.main([]) == 0
     shown = capsys.readouterr().out
     assert f"  Python: {platform.python_version()}\n" in shown
@@ -28,7 +28,7 @@ def test_versions_devices_and_parts_are_told(capsys):
     assert "Checkpoint" not in shown
 
 
-def test_what_is_missing_is_told_with_its_fix(monkeypatch):
+def test_what_is_missing_is_reported_with_its_fix(monkeypatch):
     find = importlib.util.find_spec
     monkeypatch.setattr(
         machine.importlib.util, "find_spec", lambda name: None if name == "faiss" else find(name)

@@ -102,7 +102,7 @@ def test_what_float16_cannot_hold_is_refused(tmp_path, fasta, capsys):
     assert "not finite in float16" in capsys.readouterr().err
 
 
-def test_what_is_unusual_is_told_and_listed(tmp_path, fasta, capsys):
+def test_what_is_unusual_is_reported_and_listed(tmp_path, fasta, capsys):
     fasta.write_text(FASTA + ">long\n" + "A" * 30 + "\n")
     options = [
         "--max_residues",
@@ -140,7 +140,7 @@ def test_what_is_unusual_is_told_and_listed(tmp_path, fasta, capsys):
 @pytest.mark.parametrize(
     ("policy", "message"), [("windows", "share at least 5"), ("whole", "read whole")]
 )
-def test_the_other_policies_are_told_too(tmp_path, fasta, capsys, policy, message):
+def test_the_other_policies_are_reported_too(tmp_path, fasta, capsys, policy, message):
     fasta.write_text(">a\n" + "L" * 30)
     options = [
         "--max_residues",
@@ -347,7 +347,7 @@ def test_two_runs_on_one_output_do_not_meet(tmp_path, fasta, capsys):
     assert "is being written by another run" in capsys.readouterr().err
 
 
-def test_an_input_that_grows_between_the_passes_is_told(tmp_path, fasta, capsys):
+def test_an_input_that_grows_between_the_passes_is_reported(tmp_path, fasta, capsys):
     model = FakeModel()
     survey = parts.take_survey
 

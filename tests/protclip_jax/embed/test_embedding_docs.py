@@ -57,5 +57,5 @@ def test_each_line_gives_what_was_embedded(tmp_path, monkeypatch):
     assert (found["indexed"].shape, found["hits"]) == ((2, 2), [{"query": "zinc", "id": "P1"}])
 
 
-def test_every_choice_of_keys_is_told():
+def test_every_choice_of_keys_is_reported():
     assert set(re.findall(r"^\| `(\w+)`", PAGE, re.MULTILINE)) == set(H5_KEYS)

@@ -70,7 +70,7 @@ def test_an_entry_is_explained(checkpoint, sample_dataset, record, tmp_path, cap
 
 
 @pytest.mark.parametrize("names", ["recommended", "all", None])
-def test_a_name_is_told_as_in_training(record, tmp_path, names):
+def test_a_name_is_reported_as_in_training(record, tmp_path, names):
     """A checkpoint that is older than the choice has learnt from the recommended names."""
     chosen = {"tokenizer": CONFIG["tokenizer"] | ({"names": names} if names else {})}
     checkpoint = tiny.save(tmp_path / "checkpoint", CONFIG | chosen)

@@ -39,7 +39,7 @@ def test_adding_to_an_index_gives_that_of_all_at_once(indexed, tmp_path):
     assert before.search(before.vectors.take(np.array([3])), 1).rows[0, 0] == 3
 
 
-def test_what_cannot_be_added_is_told_and_changes_nothing(indexed, tmp_path, capsys):
+def test_what_cannot_be_added_is_reported_and_changes_nothing(indexed, tmp_path, capsys):
     copied = shutil.copytree(indexed.folder, tmp_path / "i")
     before = {path.name: path.read_bytes() for path in copied.iterdir()}
     twice = searching.write_fasta(

@@ -102,7 +102,7 @@ def test_what_is_no_list_of_str_is_one_sentence(model, call, message):
         call(model)
 
 
-def test_nucleotides_and_unknown_words_are_told(model):
+def test_nucleotides_and_unknown_words_are_reported(model):
     with pytest.warns(UserWarning, match="1 of 2 sequences look like nucleotides"):
         model.encode_proteins(["ACGT" * 10, "MKV"])
     with pytest.warns(UserWarning, match="words .* not in the vocabulary: 2"):
@@ -192,7 +192,7 @@ def test_sequences_are_cleaned_with_a_warning(model):
         model.encode_proteins(["MKT", "AC1D"])
 
 
-def test_a_text_that_is_cut_is_told(model):
+def test_a_text_that_is_cut_is_reported(model):
     with pytest.warns(UserWarning, match="1 of 2 texts are longer than 64 tokens"):
         model.encode_texts(["abc " * 80, "abc"])
 

@@ -116,7 +116,7 @@ def test_recall_does_not_count_the_query_itself():
     assert nearest.recall_at(nothing, without) == 0
 
 
-def test_too_few_vectors_for_an_approximate_index_are_told():
+def test_too_few_vectors_for_an_approximate_index_are_reported():
     with pytest.raises(UserError, match="at least 5,000 vectors"):
         nearest.build_approximate(VectorParts([np.eye(16, dtype=np.float32)]))
 

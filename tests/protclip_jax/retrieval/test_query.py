@@ -71,7 +71,7 @@ def test_texts_begin_as_training_texts_do():
     assert phrased("FUNCTION of life") == "PROTEIN NAME: FUNCTION of life"
 
 
-def test_a_sequence_is_cleaned_and_changes_are_told():
+def test_a_sequence_is_cleaned_and_changes_are_reported():
     query, changes = protein_query("", "mk-T\nAY*")
     assert (query.kind, query.contents, changes) == (
         "protein",

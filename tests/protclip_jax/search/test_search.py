@@ -89,7 +89,7 @@ def test_a_text_finds_the_proteins_nearest_to_it(folder, model, proteins, record
     )
 
 
-def test_what_is_doubtful_of_a_question_is_told(folder, tmp_path, capsys):
+def test_what_is_doubtful_of_a_question_is_reported(folder, tmp_path, capsys):
     where = ["--index", folder / "i", "--output", "-"]
     assert ask(folder, *where, "--text", "protein \u03b2") == 0
     printed = capsys.readouterr().err

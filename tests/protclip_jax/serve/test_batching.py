@@ -40,7 +40,7 @@ def test_what_waits_is_computed_together_and_more_than_the_queue_holds_is_refuse
     assert slow.jobs == [[0], [1, 2], [3]]
 
 
-def test_who_leaves_is_not_computed_for_and_who_waits_too_long_is_told():
+def test_who_leaves_is_not_computed_for_and_who_waits_too_long_is_reported():
     slow = Slow()
 
     async def run():
@@ -66,7 +66,7 @@ def test_who_leaves_is_not_computed_for_and_who_waits_too_long_is_told():
     assert slow.jobs == [[0], [3]]
 
 
-def test_a_failure_is_told_to_its_job_and_not_to_those_it_was_computed_with():
+def test_a_failure_is_reported_to_its_job_and_not_to_those_it_was_computed_with():
     def work(jobs):
         if "bad" in jobs:
             raise ValueError("no")

@@ -24,7 +24,7 @@ def address_of(bound):
 
 
 @pytest.mark.parametrize("path", ["api/health", "health", "api/about"])
-def test_programs_are_told_in_json_when_to_try_again(bound, path):
+def test_programs_are_reported_in_json_when_to_try_again(bound, path):
     with answering_loading(bound, Limits(), ("127.0.0.1",)):
         response = response_of(address_of(bound) + path)
         asked = Server(None, address_of(bound), "").ask("/api/search", {"query": "zinc"})

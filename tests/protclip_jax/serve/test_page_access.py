@@ -231,7 +231,7 @@ def press(page, *keys):
     ActionChains(page.chromium).send_keys(*keys).perform()
 
 
-def test_residues_are_reached_by_keys_and_told(page):
+def test_residues_are_reached_by_keys_and_reported(page):
     from selenium.webdriver.common.keys import Keys
 
     show_protein(page)

@@ -185,7 +185,7 @@ def test_tracks_are_the_models_and_measure_as_the_evaluation_does(
         np.testing.assert_allclose(np.mean(measured[name]), np.mean(values), atol=2e-3)
 
 
-def test_texts_that_are_longer_than_the_model_reads_are_told(app, split):
+def test_texts_that_are_longer_than_the_model_reads_are_reported(app, split):
     record = next(record for record in split if record.function)
     properties = {"name": "short", "function": "many words " * 50}
     (response,) = exchange(

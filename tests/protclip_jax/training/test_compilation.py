@@ -34,7 +34,7 @@ def sums(*factors):
 @pytest.mark.parametrize(
     ("capacity", "taken"), [(1 << 30, "64 copies"), (6_000_000, "8 copies"), (1_000, "1 copies")]
 )
-def test_the_first_candidate_that_fits_is_taken_and_told(monkeypatch, capsys, capacity, taken):
+def test_the_first_candidate_that_fits_is_taken_and_reported(monkeypatch, capsys, capacity, taken):
     monkeypatch.setattr(compilation, "device_memory", lambda: capacity)
     once = compiled_once(sums(64, 8, 1))
     assert float(once(jnp.ones(100_000, jnp.float32))) == pytest.approx(100_000)
@@ -51,7 +51,7 @@ def test_too_little_memory_is_one_sentence(monkeypatch):
         once(1)
 
 
-def test_programs_are_kept_in_the_users_cache_unless_told_otherwise(monkeypatch, tmp_path):
+def test_programs_are_kept_in_the_users_cache_unless_reported_otherwise(monkeypatch, tmp_path):
     before = jax.config.jax_compilation_cache_dir
     try:
         monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", "elsewhere")

@@ -57,7 +57,7 @@ def config(tmp_path):
     return {"init": inits, "model": copy.deepcopy(tiny.CONFIG["model"]), "tokenizer": of_run}
 
 
-def test_all_that_does_not_fit_is_told_at_once(config, tmp_path):
+def test_all_that_does_not_fit_is_reported_at_once(config, tmp_path):
     config["model"]["protein"] |= {"num_layers": 5, "layer_norm_eps": 1e-3}
     config["model"]["text"] |= {"hidden_size": 64}
     config["model"]["num_prototypes"] = 9

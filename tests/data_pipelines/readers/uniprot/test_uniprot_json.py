@@ -71,7 +71,7 @@ def test_a_broken_line_is_a_reject(tmp_path, record):
 
 @pytest.mark.parametrize("cut", [1, 2, 30])
 @pytest.mark.parametrize("sort_keys", [False, True])
-def test_a_cut_answer_is_told(tmp_path, record, sort_keys, cut):
+def test_a_cut_answer_is_reported(tmp_path, record, sort_keys, cut):
     content = json.dumps({"results": [ENTRY] * 2}, sort_keys=sort_keys)
     entries = read(tmp_path / "a.json", content[:-cut])
     whole = [entry for entry in entries if not isinstance(entry, Reject)]

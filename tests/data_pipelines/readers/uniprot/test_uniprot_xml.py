@@ -136,7 +136,7 @@ def test_bytes_of_another_encoding_are_a_reject(tmp_path):
     assert reject.line == 3 + good.count(b"\n")
 
 
-def test_an_unfinished_file_is_told(tmp_path):
+def test_an_unfinished_file_is_reported(tmp_path):
     record, reject = read(tmp_path / "a.xml", SOUND[: SOUND.index("<copyright")])
     assert record.accession == "P11111"
     assert reject.reason == "the file ends before its </uniprot>"

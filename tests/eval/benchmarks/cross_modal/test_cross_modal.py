@@ -139,12 +139,12 @@ def test_nodes_without_embedding_are_left_out_with_their_triplets(planted):
         ({"benchmarks": ("prot2drug",), "held_out": 0.5}, "leaves no triplet"),
     ],
 )
-def test_what_cannot_be_asked_is_told(planted, changes, message):
+def test_what_cannot_be_asked_is_reported(planted, changes, message):
     with pytest.raises(UserError, match=message):
         run(*planted, small_options(**changes))
 
 
-def test_embeddings_of_another_number_of_nodes_are_told(planted):
+def test_embeddings_of_another_number_of_nodes_are_reported(planted):
     graph, vectors = planted
     with pytest.raises(UserError, match="200 nodes of type 'gene/protein'.* 2 "):
         run(graph, {**vectors, "gene/protein": np.zeros((2, 3), np.float32)}, small_options())

@@ -171,12 +171,12 @@ def test_a_logit_of_zero_is_no_prediction():
         ({"messages": ("none",)}, "'none'.* all"),
     ],
 )
-def test_unknown_options_are_told(graph, changes, message):
+def test_unknown_options_are_reported(graph, changes, message):
     with pytest.raises(UserError, match=message):
         run(graph, composition, small_options(**changes))
 
 
-def test_what_cannot_be_measured_is_told(graph):
+def test_what_cannot_be_measured_is_reported(graph):
     tiny = InteractionGraph(
         graph.names[:3],
         graph.sequences[:3],

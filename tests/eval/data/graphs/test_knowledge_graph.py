@@ -152,7 +152,7 @@ def test_other_files_than_primekgs_are_refused(file):
         read_primekg_graph(file(PRIMEKG), node_types=["pathway"])
 
 
-def test_contents_of_no_node_are_told(file):
+def test_contents_of_no_node_are_reported(file):
     proteins = file("node_id,sequence\nP77,MKV\n", "p.csv")
     graph = read_primekg_graph(
         file(PRIMEKG), contents={"gene/protein": [proteins], "protein": [proteins]}

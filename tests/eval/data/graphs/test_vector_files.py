@@ -38,7 +38,7 @@ def test_h5_without_original_ids_names_its_datasets_by_them(tmp_path):
 
 
 @pytest.mark.parametrize("suffix", [".h5", ".parquet", ".npz", ".pkl"])
-def test_files_that_are_something_else_are_told(tmp_path, suffix):
+def test_files_that_are_something_else_are_reported(tmp_path, suffix):
     (tmp_path / f"drugs{suffix}").write_bytes(b"neither of these")
     with pytest.raises(UserError, match=f"drugs{suffix}"):
         read_vector_file(tmp_path / f"drugs{suffix}")
@@ -54,7 +54,7 @@ def test_files_that_are_something_else_are_told(tmp_path, suffix):
         {"names": np.array(["a"])},
     ],
 )
-def test_damaged_files_are_told(tmp_path, arrays):
+def test_damaged_files_are_reported(tmp_path, arrays):
     np.savez(tmp_path / "drugs.npz", **arrays)
     with pytest.raises(UserError, match="drugs.npz"):
         read_vector_file(tmp_path / "drugs.npz")

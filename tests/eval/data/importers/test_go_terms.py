@@ -45,6 +45,6 @@ def test_classes_are_called_by_their_names_where_there_are_some(file):
     assert read(file, names=names).classes == ("GO:1 one thing", "GO:2 another, of it", "GO:3")
 
 
-def test_a_list_of_names_that_is_something_else_is_told(file):
+def test_a_list_of_names_that_is_something_else_is_reported(file):
     with pytest.raises(UserError, match="names.tsv names none of the terms"):
         read(file, names=file("id,name\n", "names.tsv"))

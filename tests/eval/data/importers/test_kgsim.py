@@ -64,6 +64,6 @@ def test_interactions_rank_the_pairs_that_interact_above_the_others(file):
 
 
 @pytest.mark.parametrize("measure", ["GIC Resnik", "Sim"])
-def test_a_column_that_is_not_there_is_told(file, measure):
+def test_a_column_that_is_not_there_is_reported(file, measure):
     with pytest.raises(UserError, match=f"'{measure}'.* Uniprot ID1"):
         read(file, measure=measure)

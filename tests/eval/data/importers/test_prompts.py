@@ -163,7 +163,7 @@ def test_enzymes_are_prompted_by_their_names(file, tmp_path):
 
 
 @pytest.mark.parametrize("number", ["1.1.1.7", "1.1.1.9", "1.1.1.10", "9.9.9.9"])
-def test_enzymes_without_a_name_are_told(file, number):
+def test_enzymes_without_a_name_are_reported(file, number):
     with pytest.raises(UserError, match=f"zero_shot_reaction, such as {number}"):
         read_enzyme_prompts(reaction("1.1.1.1", number), file=file(ENZYME))
 

@@ -60,7 +60,7 @@ def test_other_files_are_refused(file, text):
         read_sequences([file(text)], Gathered(), wanted={"A"})
 
 
-def test_sequences_of_nucleotides_are_told(file):
+def test_sequences_of_nucleotides_are_reported(file):
     gathered = Gathered()
     read_sequences(
         [file(">a\nATGGCTGACGAAAAACGTTGGCTGAACGCT\n>b\nMKV\n")], gathered, wanted={"a", "b"}
