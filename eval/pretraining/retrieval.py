@@ -259,7 +259,7 @@ class Retrieval(Evaluation):
             beside = {
                 "linear model": linear,
                 "k-mer baseline": evaluation.baseline(),
-                "judge": evaluation.judge(),
+                "ceiling (judge)": evaluation.judge(),
             }
         beside["chance"] = chance(int(pools[-1]))
         return {
@@ -277,7 +277,7 @@ class Retrieval(Evaluation):
             "k-mer baseline": result["kmer"],
         }
         if result["judge"]:
-            compared["judge"] = result["judge"]
+            compared["ceiling (judge)"] = result["judge"]
         compared |= result["transfers"]
         compared["chance"] = result["chance"]
         rows = [

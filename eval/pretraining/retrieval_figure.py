@@ -14,7 +14,7 @@ RETRIEVAL = "eval/retrieval/"
 
 
 STYLES = {
-    "judge": (INK, "-."),
+    "ceiling (judge)": (INK, "-."),
     "linear model": (INK, ":"),
     "k-mer baseline": (GREY, ":"),
     "chance": (GREY, "--"),

@@ -56,6 +56,8 @@ def _sentences(folder: pathlib.Path) -> Iterator[str]:
                 f"{folder / 'config.json'} is not that of a checkpoint, which has format_version "
                 f"and config; {_GIVE}."
             )
+    if (folder / "config.json").is_file() and not (folder / CHECKPOINTS).exists():
+        yield f"{folder} is a training run that has not saved a checkpoint yet; wait for its first."
     missing = [name for name in ("config.json", f"{CHECKPOINTS}/") if not (folder / name).exists()]
     yield f"{folder} is not a checkpoint folder: it lacks {' and '.join(missing)}; {_GIVE}."
 

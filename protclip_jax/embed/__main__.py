@@ -262,7 +262,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             rejects=rejects,
             accept_doubtful=options.accept_doubtful,
         )
-        print_status(f"embedding: {', '.join(kinds)} to {', '.join(map(str, outputs.values()))}.")
+        names = zip(kinds, outputs.values(), strict=True)
+        print_status(*(f"writing {kind} embeddings to {path}." for kind, path in names))
 
         model = ProtCLIP.load(options.checkpoint, step=step, dtype=options.dtype)
         computation = {

@@ -284,7 +284,10 @@ def describe_confidence(manifest: Mapping) -> str:
         return "confidence: from the checkpoint's calibration, which was copied into the index."
     unrelated = " and unrelated" if manifest["entrapment"] else ""
     how = f"q-values from shuffled{unrelated} proteins" if manifest["decoys"] else "not known"
-    return f"confidence: {how}; run `python -m eval --calibrate` to measure it for the checkpoint."
+    return (
+        f"confidence: {how}; to measure it, run `python -m eval --checkpoint DIR --calibrate` "
+        "before making the index."
+    )
 
 
 if __name__ == "__main__":

@@ -226,7 +226,8 @@ def read_manifest(folder: Path) -> dict:
     """
     if not folder.is_dir():
         raise UserError(
-            f"the index {folder} does not exist; create it with `python -m protclip_jax.index`."
+            f"the index {folder} does not exist; create it with `python -m protclip_jax.index "
+            f"--checkpoint DIR --input PROTEINS --output {folder}`."
         )
     manifest = read_json(folder / MANIFEST, fix=_FIX)
     if manifest.get("format_version") not in READABLE:

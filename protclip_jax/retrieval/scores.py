@@ -23,8 +23,8 @@ DEFINITION = (
 )
 """Definitions for help texts."""
 UNCALIBRATED = (
-    "The confidence of these hits is unknown, because cosines alone do not measure it. To "
-    "measure it, run `python -m eval --calibrate`."
+    "The confidence of these hits is unknown, because cosines alone do not measure it. Before "
+    "making an index, measure it with `python -m eval --checkpoint DIR --calibrate`."
 )
 NOT_MEASURED = (
     "The confidence of these hits is unknown, because the checkpoint's calibration does not cover "

@@ -66,7 +66,8 @@ def rarely_drawn(sampler: Sampler) -> list[str]:
         if share < RARE * held:
             lines.append(
                 f"data: {source} has {held:.0%} of these records but gets only {share:.1%} of the "
-                "draws; set both sampling.sources to draw it more often."
+                "draws; to draw it more often, set sampling.sources.swissprot and "
+                "sampling.sources.trembl."
             )
     return lines
 

@@ -304,7 +304,7 @@ def test_another_run_in_the_same_folder_is_refused(checkpoint, tmp_path):
     started = problem("multiclass", scripted([]))
     with pytest.raises(Killed):
         FineTuning(checkpoint, small(), tmp_path)(started)
-    with pytest.raises(UserError, match="another run .other config.;"):
+    with pytest.raises(UserError, match="other settings .config."):
         FineTuning(checkpoint, small(patience=3), tmp_path)(started)
     with pytest.raises(UserError, match="another run .other data.;"):
         FineTuning(checkpoint, small(), tmp_path)(

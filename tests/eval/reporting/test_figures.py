@@ -40,7 +40,7 @@ def test_figures_of_training_are_drawn(tmp_path, lines):
         == ["total", "global contrastive (GC)", "segment alignment (PDA)"][: 2 if lines == 1 else 3]
     )
     assert coloured(losses, tmp_path / "a.png") > 5
-    everything = dict.fromkeys(("linear model", "k-mer baseline", "judge"), BASELINE) | {
+    everything = dict.fromkeys(("linear model", "k-mer baseline", "ceiling (judge)"), BASELINE) | {
         "chance": chance(40)
     }
     for beside in (everything, {"chance": chance(40)}):

@@ -252,7 +252,7 @@ def test_a_lone_protein_tower_gives_means(tmp_path, fasta, capsys):
         run(FakeModel(), "--input", fasta, "--output", tmp_path / "o.h5", groups=("protein",)) == 0
     )
     assert len(rows(tmp_path / "o.h5")[0][2]) == 6
-    assert "embedding: mean" in capsys.readouterr().err
+    assert "writing mean embeddings to" in capsys.readouterr().err
 
 
 def test_what_exists_is_not_overwritten(tmp_path, fasta, capsys):
