@@ -54,7 +54,7 @@ function answerTo({ text, as, of }, signal) {
 async function search(query, signal) {
   if (last && isSame(last.query, query)) return;
   setBusy(true);
-  const end = showWaiting(results);
+  const end = showWaiting(results, signal);
   try {
     last = { query, answer: await answerTo(query, signal) };
   } finally {

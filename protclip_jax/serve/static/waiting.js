@@ -6,8 +6,8 @@ const SHOWN_AFTER = 200, SLOW_AFTER = 5000, EVERY = 200, ROWS = 5;
 
 export const seconds = (since) => `${((performance.now() - since) / 1000).toFixed(1)} s`;
 
-// Shows them in a section if the answer takes a while; returns a function that stops it.
-export function showWaiting(section) {
+// Shows them in a section if the answer takes a while, until the signal aborts; returns a function that stops it.
+export function showWaiting(section, signal) {
   const start = performance.now();
   const elapsed = h("span", { id: "elapsed" }), slow = h("span", {});
   const skeleton = h("div", { class: "waiting" },
@@ -25,5 +25,7 @@ export function showWaiting(section) {
     elapsed.textContent = seconds(start);
     if (passed > SLOW_AFTER) slow.textContent = " – the server is busy with other queries, or the protein is long.";
   }, EVERY);
-  return () => clearInterval(timer);
+  const stop = () => clearInterval(timer);
+  signal.addEventListener("abort", stop, { once: true });
+  return stop;
 }

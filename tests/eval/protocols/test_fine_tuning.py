@@ -306,7 +306,7 @@ def test_another_run_in_the_same_folder_is_refused(checkpoint, tmp_path):
         FineTuning(checkpoint, small(), tmp_path)(started)
     with pytest.raises(UserError, match="other settings .config."):
         FineTuning(checkpoint, small(patience=3), tmp_path)(started)
-    with pytest.raises(UserError, match="another run .other data.;"):
+    with pytest.raises(UserError, match="other settings .data."):
         FineTuning(checkpoint, small(), tmp_path)(
             dataclasses.replace(started.with_shuffled_labels(), name="planted")
         )

@@ -179,7 +179,7 @@ def test_the_calibration_of_the_step_goes_along_and_is_read(checkpoint, tmp_path
     assert not (rounded / FILE).exists()
     (source / FILE).write_text(to_text(calibration, {"provenance": {"step": 7}}))
     other, found = convert("params", "other")
-    assert "was measured for step 7, not 0; run `python -m eval --calibrate`" in found
+    assert "is of step 7, not 0; run `python -m eval --calibrate`" in found
     assert not (other / FILE).exists()
     (source / FILE).unlink()
     assert "calibration: the checkpoint has none" in convert("params", "without")[1]
