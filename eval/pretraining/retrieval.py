@@ -44,20 +44,21 @@ sees the same tokens after truncation.
 
 95 % interval of R@1: {intervals} (bootstrap over queries).
 
-Candidates are ranked by cosine. A candidate whose biotext equals the query's is a hit, the
-best-ranked hit counts, and ties count as the expectation of a random order. *k-mer baseline*: the
-training protein with the most similar 3-mers (tf-idf cosine, {references} training records) lends
-its biotext, which is compared with the candidates by the tf-idf cosine of their words. *Linear
-model*: {linear}. {judge}*Chance*: a random order.{transfers}{groups}"""
+Candidates are ranked by cosine. A candidate whose biotext equals the query's is a hit, and the
+best-ranked hit counts; tied candidates count by their expected rank in random order. *k-mer
+baseline*: the training protein with the most similar 3-mers (tf-idf cosine, {references} training
+records) lends its biotext, which is compared with the candidates by the tf-idf cosine of their
+words. *Linear model*: {linear}. {judge}*Chance*: a random order.{transfers}{groups}"""
 TRANSFERS = """
 
-Annotation transfer: for each property the text of the nearest training protein that has one, or
-else the mean of training. All are chosen on validation, by the mean of both directions' MRR:
+Annotation transfer takes, for each property, the text of the nearest training protein that has one,
+or without any the average training text. Each way is chosen on validation, by the mean of both
+directions' MRR:
 {chosen}."""
 NEARNESS = """
 
-MRR (mean of both directions, all candidates of the pool) by the nearest training record with text;
-a relative covers half of the held-out protein:
+MRR (mean of both directions, all candidates of the pool) by the nearest training record with text.
+A training record counts as a relative if the match covers at least half of the held-out protein:
 
 {table}"""
 FAMILIES = """
@@ -65,8 +66,8 @@ FAMILIES = """
 MRR over all proteins, and by whether training names a family of the protein:
 
 {table}"""
-JUDGE = """*Judge*: knows what is planted in every protein, what every text says and how often texts
-err, but not which belong together: the ceiling. """
+JUDGE = """*Ceiling (judge)*: knows what is planted in every protein, what every text says and how
+often texts err, but not which belong together. """
 LINEAR = """a matrix for bags of 3-mers and one for bags of words,
 trained on {records} training records with the network's contrast, draws and texts; learning rate
 {learning_rate} and stopping point chosen by MRR on validation ({validation_mrr})"""
