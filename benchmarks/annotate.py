@@ -101,16 +101,19 @@ def hardware() -> dict[str, str | int]:
     return {"processor": models[0] if models else platform.machine(), "cores": cores}
 
 
+def median_of(runs: Sequence[Run]) -> dict[str, float]:
+    """Median times, and the largest peak, of a command's runs."""
+    seconds, processor_seconds, peaks = zip(*runs, strict=True)
+    return {
+        "seconds": statistics.median(seconds),
+        "processor_seconds": statistics.median(processor_seconds),
+        "peak_gib": max(peaks),
+    }
+
+
 def result_of(found: dict[str, list[Run]]) -> dict:
     """Medians, their ratio, and whether the limits are kept."""
-    medians = {
-        name: {
-            "seconds": statistics.median(run.seconds for run in runs),
-            "processor_seconds": statistics.median(run.processor_seconds for run in runs),
-            "peak_gib": max(run.peak_gib for run in runs),
-        }
-        for name, runs in found.items()
-    }
+    medians = {name: median_of(runs) for name, runs in found.items()}
     ours, beside = medians["annotate"], medians["embed"]
     ratio = ours["seconds"] / beside["seconds"]
     return {
@@ -118,7 +121,7 @@ def result_of(found: dict[str, list[Run]]) -> dict:
         "ratio": ratio,
         "processor_ratio": ours["processor_seconds"] / beside["processor_seconds"],
         "kept": ratio <= MOST_TIME and ours["peak_gib"] <= MOST_GIB,
-        "runs": {name: [run._asdict() for run in runs] for name, runs in found.items()},
+        "runs": {name: list(map(Run._asdict, runs)) for name, runs in found.items()},
     }
 
 

@@ -102,11 +102,11 @@ SAMPLED_NETWORKS = {
 }
 SAMPLED_LINEAR = {f"linear_{name}": SOME | fields for name, fields in SAMPLING.items()}
 
+LENGTHS = {f"ours_{steps}": of_length(steps) for steps in CURVE_STEPS}
+
 STUDIES = {
     "demo": Study("demo", 8000, RECIPES, {"linear": SOME, "linear_whole": WHOLE}),
-    "demo_steps": Study(
-        "demo", 8000, {f"ours_{steps}": of_length(steps) for steps in CURVE_STEPS}, {}, CURVE_SEEDS
-    ),
+    "demo_steps": Study("demo", 8000, LENGTHS, {}, CURVE_SEEDS),
     "ordered": Study("ordered", 8000, RECIPES, {"linear": SOME, "linear_whole": WHOLE}),
     "sampling": Study(
         "uniprot",

@@ -26,7 +26,7 @@ def average_precision(
 
     Equal to scikit-learn's `average_precision_score(average="micro")`. TorchDrug's `auprc`, which
     the papers report, breaks ties in the order of its sort instead; without ties it is the same.
-    NaN with no true label (scikit-learn says 0) and where a score is no number.
+    NaN without a true label (scikit-learn returns 0) or if a score is NaN.
 
     >>> average_precision(np.array([[0.9, 0.1]]), np.array([[True, False]]))
     1.0
@@ -55,7 +55,7 @@ def fmax(scores: Real[np.ndarray, "N C"], labels: Bool[np.ndarray, "N C"]) -> fl
     has a label of each kind, so there the second makes no difference; a protein without one counts
     here only in P, 0 wherever it has a prediction.
 
-    NaN with no true label and where a score is no number.
+    NaN without a true label or if a score is NaN.
 
     >>> fmax(np.array([[0.9, 0.1]]), np.array([[True, False]]))
     1.0

@@ -51,7 +51,7 @@ def write_report(
     figures why; `captions` has one for every figure.
 
     Raises:
-      UserError: `output` is no folder, or its `figures` are a link or a file.
+      UserError: `output` is not a folder, or its `figures` is a link or a file.
     """
     folder = output / "figures"
     try:

@@ -90,11 +90,10 @@ def check_same_run(
     stored, wanted = _decisive(completed(began)), _decisive(config)
     compared = (stored.keys() | wanted.keys()) - set(changes)
     if different := sorted(key for key in compared if stored.get(key) != wanted.get(key)):
-        was_now = (
-            (key, *(reprlib.repr(fields.get(key)) for fields in (stored, wanted)))
+        shown = "; ".join(
+            f"{key} was {reprlib.repr(stored.get(key))}, now {reprlib.repr(wanted.get(key))}"
             for key in different[:5]
         )
-        shown = "; ".join(f"{key} was {was}, now {now}" for key, was, now in was_now)
         fix = _fix(different, newer=FIELDS.keys() - flat(began))
         raise UserError(f"--workdir={workdir} belongs to another config ({shown}); {fix}.")
     kept = load_text_tokenizer(workdir)

@@ -113,8 +113,8 @@ def read_checkpoint(directory: pathlib.Path, step: str | int | None) -> Checkpoi
 
 def count(params: Mapping) -> dict[str, tuple[int, int]]:
     """Group → how many parameters it has, and how many numbers they are."""
-    leaves = {group: jax.tree.leaves(tree) for group, tree in params.items()}
-    return {
-        group: (len(arrays), sum(array.size for array in arrays))
-        for group, arrays in sorted(leaves.items())
-    }
+    counts = {}
+    for group, tree in sorted(params.items()):
+        arrays = jax.tree.leaves(tree)
+        counts[group] = (len(arrays), sum(array.size for array in arrays))
+    return counts

@@ -20,10 +20,9 @@ Table = Mapping[str, tuple[str, ...]]
 
 def linear(path: str, *modules: str) -> Table:
     """The kernel and bias at `path` of one or several joined Linear modules."""
-    return {
-        f"{path}/kernel": tuple(f"{module}.weight" for module in modules),
-        f"{path}/bias": tuple(f"{module}.bias" for module in modules),
-    }
+    weights = tuple(f"{module}.weight" for module in modules)
+    biases = tuple(f"{module}.bias" for module in modules)
+    return {f"{path}/kernel": weights, f"{path}/bias": biases}
 
 
 def norm(path: str, module: str) -> Table:

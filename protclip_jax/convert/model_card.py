@@ -126,12 +126,14 @@ def model_card(
     """Markdown with YAML front matter for the Hugging Face hub; its code runs in the folder."""
     towers = [name for name in _TOWER_CODE if name in checkpoint.params]
     has_heads = checkpoint.params.keys() >= HEAD_GROUPS
+    files = "\n".join(_FILES[name] for name in [*towers, *_others(checkpoint)])
+    code = "\n".join(_TOWER_CODE[name] for name in towers)
     return _CARD.format(
         dtype=dtype,
         licence=_licence_fields(licence),
         index=_model_index(report) if report and report.metrics else "",
-        files="\n".join(_FILES[name] for name in [*towers, *_others(checkpoint)]),
-        code="\n".join(_TOWER_CODE[name] for name in towers) + (_HEADS_CODE if has_heads else ""),
+        files=files,
+        code=code + (_HEADS_CODE if has_heads else ""),
         numbers=_numbers(report)
         if report and report.metrics
         else "None were measured before the export.",
