@@ -100,11 +100,10 @@ def measured(graph: InteractionGraph, split: str, options: argparse.Namespace) -
     """The result of one split, read from the folder if it has the same options."""
     path = options.folder / f"{split}.json"
     chosen = {"epochs": options.epochs, "seeds": options.seeds}
-    if (
-        path.exists()
-        and (stored := json.loads(path.read_text(encoding="utf-8")))["chosen"] == chosen
-    ):
-        return stored
+    if path.exists():
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        if stored.get("chosen") == chosen:
+            return stored
     config = interaction_config.get_config()
     config.update(splits=(split,), composition_baseline=False, **chosen)
     start = time.perf_counter()

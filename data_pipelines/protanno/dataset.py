@@ -337,11 +337,15 @@ class Split(Sequence[Record]):
             ) from error
 
 
+class MissingSplit(UserError):
+    """The dataset has no records in a split."""
+
+
 class Splits(dict[str, Split]):
-    """Maps split names to records; a missing name raises UserError."""
+    """Maps split names to records; a missing name raises MissingSplit."""
 
     def __missing__(self, name: str):
-        raise UserError(
+        raise MissingSplit(
             f"the dataset has no records in split {name}, only in {', '.join(self)}; build it with "
             "more entries."
         )

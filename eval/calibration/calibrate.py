@@ -13,7 +13,7 @@ from data_pipelines.common.errors import UserError
 from data_pipelines.common.hashing import file_sha256
 from data_pipelines.common.progress import print_status, progress
 from data_pipelines.protanno.clusters import HELD_OUT, VALIDATION
-from data_pipelines.protanno.dataset import ProtAnno
+from data_pipelines.protanno.dataset import MissingSplit, ProtAnno
 from data_pipelines.protanno.record import Record
 from eval.calibration.fitting import (
     FEWEST_QUESTIONS,
@@ -29,7 +29,7 @@ from eval.calibration.questions import Embedded, Hits, measured_hits
 from eval.calibration.traits import Trait
 from eval.pretraining.evaluation import Model
 from eval.pretraining.groups import by_nearness
-from eval.pretraining.pool import fixed_pool
+from eval.pretraining.pool import TooFewTexts, fixed_pool
 from eval.reporting.report import refuse_other_report, write_report
 from protclip_jax.retrieval.calibration import FILE, FIX, Calibration, to_text
 
@@ -105,7 +105,7 @@ def _held_out(dataset: ProtAnno, split: str, pool: int) -> list[Record]:
     """
     try:
         return fixed_pool(dataset, split=split, size=pool).records
-    except UserError as error:
+    except (MissingSplit, TooFewTexts) as error:
         raise TooFewQuestions(str(error)) from error
 
 

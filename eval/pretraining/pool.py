@@ -12,6 +12,10 @@ from data_pipelines.protanno.dataset import ProtAnno
 from data_pipelines.protanno.record import Record, biotext
 
 
+class TooFewTexts(UserError):
+    """A split has fewer than two distinct biotexts."""
+
+
 class Pool(NamedTuple):
     """Records with distinct biotexts.
 
@@ -38,7 +42,9 @@ def fixed_pool(
       more certain the protein.
 
     Raises:
-      UserError: no records in the split, or fewer than two distinct biotexts.
+      MissingSplit: no records in the split.
+      TooFewTexts: fewer than two distinct biotexts.
+      UserError: `size` is below 2.
     """
     if size < 2:
         raise UserError(f"pool={size} is too small for a ranking; use at least 2.")
@@ -57,7 +63,7 @@ def fixed_pool(
             break
     if len(chosen) < 2:
         limit = "" if max_existence is None else f" of existence 1 to {max_existence}"
-        raise UserError(
+        raise TooFewTexts(
             f"the split {split} holds fewer than two distinct biotexts{limit}; build the "
             "dataset with a larger split."
         )

@@ -14,7 +14,7 @@ from jaxtyping import Bool
 from data_pipelines.common.errors import UserError
 from data_pipelines.common.progress import progress
 from data_pipelines.protanno.clusters import HELD_OUT, VALIDATION, split_name
-from data_pipelines.protanno.dataset import ProtAnno
+from data_pipelines.protanno.dataset import MissingSplit, ProtAnno
 from data_pipelines.protanno.features import annotated_residues
 from data_pipelines.protanno.record import Record
 from data_pipelines.training.sampling import Sampler
@@ -33,7 +33,7 @@ from eval.baselines.linear_model import (
 from eval.baselines.position_guess import PositionGuess, fit_positions
 from eval.baselines.residue_tagger import HALF_WINDOWS, Tagger, fit_tagger
 from eval.metrics.statistics import auroc
-from eval.pretraining.pool import Pool, fixed_pool
+from eval.pretraining.pool import Pool, TooFewTexts, fixed_pool
 from eval.pretraining.training_labels import TrainingLabels, read_training_labels
 from protclip_jax.training.mixture import training_sampler
 
@@ -115,7 +115,7 @@ class TrainedBaselines:
         """The validation records that transfer is tuned on; none without that split."""
         try:
             return fixed_pool(self.dataset, split=VALIDATION, size=VALIDATION_POOL).records
-        except UserError:
+        except (MissingSplit, TooFewTexts):
             return []
 
     @functools.cached_property

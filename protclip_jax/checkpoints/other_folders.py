@@ -57,7 +57,10 @@ def _sentences(folder: pathlib.Path) -> Iterator[str]:
                 f"and config; {_GIVE}."
             )
     if (folder / "config.json").is_file() and not (folder / CHECKPOINTS).exists():
-        yield f"{folder} is a training run that has not saved a checkpoint yet; wait for its first."
+        yield (
+            f"{folder} is a training run that has not saved a checkpoint yet; wait for "
+            "its first, or copy checkpoints/ too."
+        )
     missing = [name for name in ("config.json", f"{CHECKPOINTS}/") if not (folder / name).exists()]
     yield f"{folder} is not a checkpoint folder: it lacks {' and '.join(missing)}; {_GIVE}."
 

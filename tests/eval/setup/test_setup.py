@@ -10,7 +10,7 @@ import pytest
 
 from data_pipelines.common.errors import UserError
 from data_pipelines.download.release_file import METADATA
-from eval.calibration import fitting
+from eval.calibration import calibrate, fitting
 from eval.setup import __main__ as setup
 from eval.setup import estimate, steps
 from eval.setup.estimate import Cost, known_extent, needed_disk
@@ -29,11 +29,16 @@ RELEASE = """<metalink xmlns="http://www.metalinker.org/"><version>2026_03</vers
 </file></files></metalink>"""
 
 
+def first_entries(sample_dataset, count):
+    """The text of the sample's first entries."""
+    text = gzip.decompress((sample_dataset / "sample.dat.gz").read_bytes()).decode()
+    return [f"{entry}//\n" for entry in text.split("//\n")[:count]]
+
+
 @pytest.fixture
 def server(file_server, sample_dataset, monkeypatch):
     """A server of `ENTRIES` of the sample as Swiss-Prot."""
-    entries = gzip.decompress((sample_dataset / "sample.dat.gz").read_bytes()).split(b"//\n")
-    data = gzip.compress(b"//\n".join([*entries[:ENTRIES], b""]), mtime=0)
+    data = gzip.compress("".join(first_entries(sample_dataset, ENTRIES)).encode(), mtime=0)
     stated = {"size": len(data), "md5": hashlib.md5(data).hexdigest()}
     file_server.files[f"/{NAME}"] = data
     file_server.files[f"/{METADATA}"] = RELEASE.format(name=NAME, **stated).encode()
@@ -120,9 +125,7 @@ def test_each_step_that_was_stopped_goes_on(run, server, tmp_path, monkeypatch, 
 
 
 def test_a_proteome_is_set_up_page_by_page(run, server, sample_dataset, tmp_path, monkeypatch):
-    text = gzip.decompress((sample_dataset / "sample.dat.gz").read_bytes()).decode()
-    entries = [f"{entry}//\n" for entry in text.split("//\n")[:60]]
-    service = ProteomeService(server, monkeypatch, entries, page=25)
+    service = ProteomeService(server, monkeypatch, first_entries(sample_dataset, 60), page=25)
     service.faults = {50: [lambda handler, body, headers: status(503)(handler, body)]}
     what = f"proteome:{UPID}"
     assert run(what=what) == 2
@@ -142,10 +145,17 @@ def test_a_proteome_is_set_up_page_by_page(run, server, sample_dataset, tmp_path
 
 
 def test_a_proteome_too_small_to_hold_any_out_is_set_up(run, server, sample_dataset, monkeypatch):
-    text = gzip.decompress((sample_dataset / "sample.dat.gz").read_bytes()).decode()
-    entries = [f"{entry}//\n" for entry in text.split("//\n")[:4]]
-    ProteomeService(server, monkeypatch, entries)
+    ProteomeService(server, monkeypatch, first_entries(sample_dataset, 4))
     assert run(what=f"proteome:{UPID}") == 0
+
+
+def test_a_damaged_dataset_is_not_taken_for_one_that_is_too_small(run, monkeypatch, capsys):
+    def damaged(*_, **__):
+        raise UserError("the dataset's file is damaged")
+
+    monkeypatch.setattr(calibrate, "fixed_pool", damaged)
+    assert run() == 2
+    assert "damaged" in capsys.readouterr().err
 
 
 def written(folder):
