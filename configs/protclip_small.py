@@ -2,18 +2,18 @@
 
 `python train.py --config configs/protclip_small.py:STAGE` or `…:STAGE-FORM`. The stages are
 `masked`, whose checkpoint is the `init.protein` of the second, and `contrast`. The forms are
-`workstation` (the default); `ninety_minutes` and `thirty_minutes`, the same network with fewer
-steps; and `gpu`, a larger network. docs/real.md has the commands and the cost of each.
+`workstation` (the default); `two_hours` and `thirty_minutes`, the same network with fewer steps;
+and `gpu`, a larger network. docs/real.md has the commands and the cost of each.
 """
 
 from ml_collections import ConfigDict
 
 from configs import protclip_650m_plus
 
-SIZE = dict(layers=5, width=192, heads=6, rows=16, dtype="float32")
+SIZE = dict(layers=5, width=192, heads=6, rows=16, dtype="float32", masked_learning_rate=3e-3)
 FORMS = {
     "workstation": ConfigDict(SIZE | dict(masked_steps=1000, contrast_steps=1200)),
-    "ninety_minutes": ConfigDict(SIZE | dict(masked_steps=300, contrast_steps=360)),
+    "two_hours": ConfigDict(SIZE | dict(masked_steps=300, contrast_steps=800)),
     "thirty_minutes": ConfigDict(SIZE | dict(masked_steps=200, contrast_steps=240)),
     "gpu": ConfigDict(
         dict(
@@ -22,6 +22,7 @@ FORMS = {
             heads=20,
             rows=256,
             dtype="bfloat16",
+            masked_learning_rate=1e-3,
             masked_steps=50_000,
             contrast_steps=20_000,
         )
@@ -30,8 +31,8 @@ FORMS = {
 """The settings of each form.
 
 The `layers`, `width` and `heads` of the protein tower (feed-forward blocks are four times as wide),
-the packed `rows` per step with about five proteins each, the towers' compute dtype, and the steps
-of both stages.
+the packed `rows` per step with about five proteins each, the towers' compute dtype, the learning rate
+of the masked stage (that of the second is 1e-3), and the steps of both stages.
 """
 EVALUATIONS = 6
 """The number of evaluations of a stage besides the one at step 0."""
@@ -58,6 +59,7 @@ def masked(form: ConfigDict) -> ConfigDict:
     """
     config = _shared(form, steps=form.masked_steps)
     config.loss.update(gc=0.0, bsr=0.0, mlm=1.0, pda=0.0, features=0.0)
+    config.optimizer.learning_rate = form.masked_learning_rate
     config.sampling.without_text = 0.5
     config.tokenizer.max_text_tokens = 8
     config.batch.text_tokens = 64

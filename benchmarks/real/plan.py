@@ -127,7 +127,7 @@ FORMS = {
         own_text_tower=True,
     ),
     "thirty_minutes": Form("-thirty_minutes", (MAIN,), 512, 4096, 2000),
-    "ninety_minutes": Form("-ninety_minutes", (MAIN, PLANTED), 512, 4096, None),
+    "two_hours": Form("-two_hours", (MAIN, PLANTED), 512, 4096, None),
     "full": Form("", tuple(ARMS), 512, 4096, None),
 }
 
