@@ -1,6 +1,7 @@
 """Zero-shot variant effects on real experiments: a checkpoint, random weights and baselines.
 
-    python -m benchmarks.zero_shot_variants --data_dir DIR --folder FOLDER [--checkpoint runs/small]
+    python -m benchmarks.zero_shot_variants --data_dir DIR --folder FOLDER \\
+        [--checkpoint runs/small] [--alignments ALIGNED]
 
 DIR has β-lactamase (ESM's example P62593.fasta; Ranganathan's 2015 screen at 2,500 µg/ml), avGFP
 (TAPE's training and test split), GB1 (FLIP's two_vs_rest) and AAV (windows of the capsid; variants
@@ -20,7 +21,7 @@ from pathlib import Path
 import jax
 
 from configs import quickstart
-from data_pipelines.common.errors import command
+from data_pipelines.common.errors import UserError, command
 from data_pipelines.common.json_object import to_json
 from data_pipelines.common.markdown import interval, number, table
 from data_pipelines.common.progress import print_status
@@ -86,13 +87,17 @@ def entries(data: Path) -> dict[str, dict[str, dict]]:
     return manifests
 
 
-def read_assays(data: Path, folder: Path, texts: Sequence[str]) -> dict[str, Assay]:
+def read_assays(
+    data: Path, folder: Path, texts: Sequence[str], alignments: Mapping[str, Path]
+) -> dict[str, Assay]:
     """Reads the experiments and prints the numbers of variants and rejected rows."""
     assays = {}
     for name, entry in entries(data).items():
         benchmark = f"variants_{name.removesuffix('_2015')}"
         if name in texts:
             entry[benchmark]["text"] = TEXTS[name]
+        if name in alignments:
+            entry[benchmark]["alignment"] = str(alignments[name].resolve())
         own = folder / name
         own.mkdir(parents=True, exist_ok=True)
         (own / manifest.MANIFEST).write_text(json.dumps(entry, indent=1) + "\n", encoding="utf-8")
@@ -101,6 +106,23 @@ def read_assays(data: Path, folder: Path, texts: Sequence[str]) -> dict[str, Ass
         counts = f"{len(assays[name].variants):,} variants, {len(read.rejects):,} rows rejected"
         print_status(f"{name}: {counts}", *read.notes)
     return assays
+
+
+def alignments_of(folder: Path | None) -> dict[str, Path]:
+    """Finds the alignments of a folder, `EXPERIMENT.fasta`; {} without a folder.
+
+    Raises:
+      UserError: a file is not named after an experiment, or there is none.
+    """
+    if folder is None:
+        return {}
+    found = {path.stem: path for path in sorted(folder.glob("*.fasta"))}
+    if not found or not found.keys() <= TEXTS.keys():
+        raise UserError(
+            f"{folder} should hold EXPERIMENT.fasta for some of {', '.join(TEXTS)}; "
+            f"it has {', '.join(found) or 'no .fasta file'}."
+        )
+    return found
 
 
 def random_checkpoint(shape: Path | None, folder: Path, seed: int) -> Path:
@@ -210,10 +232,29 @@ def main(arguments: list[str] | None = None) -> None:
         help="experiments on which to measure the value of a text; embeds every variant "
         "(default: beta_lactamase)",
     )
+    parser.add_argument(
+        "--alignments",
+        type=Path,
+        metavar="DIR",
+        help="folder of alignments EXPERIMENT.fasta of homologues, for the site-independent "
+        "baseline; the first sequence is a stretch of the wild type",
+    )
+    parser.add_argument(
+        "--wild_types_only",
+        action="store_true",
+        help="only write FOLDER/wild_types.fasta, to search for homologues",
+    )
     options = parser.parse_args(arguments)
 
     split_cpu(None)
-    assays = read_assays(options.data_dir, options.folder, options.texts)
+    aligned = alignments_of(options.alignments)
+    assays = read_assays(options.data_dir, options.folder, options.texts, aligned)
+    if options.wild_types_only:
+        path = options.folder / "wild_types.fasta"
+        lines = [f">{name}\n{assay.wild_type}\n" for name, assay in assays.items()]
+        path.write_text("".join(lines), encoding="utf-8")
+        print_status(f"wrote {path}")
+        return
     weights = []
     for seed in range(options.seeds):
         weights.append(

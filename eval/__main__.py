@@ -402,7 +402,6 @@ def evaluate(
             left_out=left_out,
             captions=captions(),
         )
-        print_status(f"wrote {output / 'report.md'}")
     suite.refuse_failures(results)
 
 

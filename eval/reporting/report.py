@@ -18,6 +18,7 @@ from data_pipelines.common.hashing import hash64
 from data_pipelines.common.json_object import read_json, to_json
 from data_pipelines.common.markdown import table
 from data_pipelines.common.outputs import claim, release
+from data_pipelines.common.progress import print_status
 from eval.metrics.resamples import resamples_of, write_resamples
 
 REPORT = "report.json"
@@ -48,7 +49,7 @@ def write_report(
     report.json comes first: it says whose the others are (`refuse_other_report`).
 
     `sections` maps an evaluation's key to its result and its Markdown; `left_out` says of absent
-    figures why; `captions` has one for every figure.
+    figures why; `captions` has one for every figure. Prints the main tables, and then the path.
 
     Raises:
       UserError: `output` is not a folder, or its `figures` is a link or a file.
@@ -83,6 +84,25 @@ def write_report(
         for name, figure in figures.items():
             with atomic_path(folder / f"{name}.png") as path:
                 figure.savefig(path, dpi=DPI, format="png")
+    for _, text in sections.values():
+        print(main_tables(text), end="")
+    print_status(f"wrote {output / 'report.md'}")
+
+
+def main_tables(section: str) -> str:
+    """Each heading of a section with the first table below it, for the terminal.
+
+    Headings without a table are left out.
+    """
+    blocks = section.split("\n\n")
+    shown, heading = [], None
+    for block in blocks:
+        if block.startswith("#"):
+            heading = block
+        elif block.startswith("|") and heading:
+            shown.append(f"{heading}\n\n{block}\n\n")
+            heading = None
+    return "".join(shown)
 
 
 def refuse_other_report(output: pathlib.Path, provenance: Mapping[str, Any]) -> None:
@@ -115,7 +135,9 @@ def _page(
     left_out: Mapping[str, str],
     captions: Mapping[str, str],
 ) -> str:
-    origin = table(["", ""], [[name, f"`{value}`"] for name, value in provenance.items()])
+    known = {name: value for name, value in provenance.items() if value not in (None, "", {})}
+    rows = [[name.replace("_", " "), f"`{value}`"] for name, value in known.items()]
+    origin = table(["", ""], rows)
     shown = [f"![{captions[name]}](figures/{name}.png)\n\n*{captions[name]}*" for name in figures]
     absent = [f"Left out: {name} ({reason})." for name, reason in left_out.items()]
     heading = ["## Figures"] if shown or absent else []

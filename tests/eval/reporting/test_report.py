@@ -5,7 +5,7 @@ import pytest
 
 from data_pipelines.common import markdown
 from data_pipelines.common.json_object import to_json
-from eval.reporting.report import write_report
+from eval.reporting.report import main_tables, write_report
 
 
 def test_numbers_that_are_not_finite_become_null():
@@ -35,6 +35,26 @@ def test_report_without_figures_says_why(tmp_path):
     page = (tmp_path / "new" / "folder" / "report.md").read_text()
     assert "Left out: losses (the checkpoint has no metrics.jsonl)." in page
     assert "| step | `3` |" in page
+
+
+def test_the_origin_of_a_report_is_in_words_and_leaves_out_what_was_not_given(tmp_path):
+    origin = {"checkpoint": "a", "dataset_records": 5, "hits": {}, "control": None, "pool": 0}
+    write_report(tmp_path, provenance=origin, sections={}, figures={}, left_out={})
+    page = (tmp_path / "report.md").read_text()
+    rows = [line for line in page.splitlines() if line.startswith("|")]
+    assert rows[2:] == ["| checkpoint | `a` |", "| dataset records | `5` |", "| pool | `0` |"]
+    assert json.loads((tmp_path / "report.json").read_text())["provenance"] == origin
+
+
+def test_main_tables_are_printed_and_the_path_comes_last(tmp_path, capsys):
+    first, second = "| a |\n| --- |\n| 1 |", "| b |\n| --- |\n| 2 |"
+    section = f"## One\n\nwords\n\n{first}\n\nwords\n\n{second}\n\n### Two\n\n{second}"
+    section += "\n\n### Empty\n\nwords"
+    assert main_tables(section) == f"## One\n\n{first}\n\n### Two\n\n{second}\n\n"
+    write_report(tmp_path, provenance={}, sections={"one": ({}, section)}, figures={}, left_out={})
+    printed = capsys.readouterr()
+    assert printed.out == main_tables(section)
+    assert printed.err.splitlines()[-1] == f"wrote {tmp_path / 'report.md'}"
 
 
 @pytest.mark.parametrize(
