@@ -31,8 +31,8 @@ FORMS = {
 """The settings of each form.
 
 The `layers`, `width` and `heads` of the protein tower (feed-forward blocks are four times as wide),
-the packed `rows` per step with about five proteins each, the towers' compute dtype, the masked stage's
-learning rate (the second's is 1e-3), and the steps of both stages.
+the packed `rows` per step with about five proteins each, the towers' compute dtype, the first
+stage's learning rate (the second's is 1e-3), and the steps of both stages.
 """
 EVALUATIONS = 6
 """The number of evaluations of a stage besides the one at step 0."""
