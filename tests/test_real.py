@@ -15,6 +15,7 @@ from benchmarks.real.intervals import over_clusters
 from benchmarks.real.kept import PROBE, Run, outside_name
 from benchmarks.real.measure import remote
 from benchmarks.real.residue_entropy import cross_entropies
+from benchmarks.real.segments import RealSegments, annotated_records
 from configs import protclip_small
 from data_pipelines.build import __main__ as build
 from data_pipelines.protanno.clusters import TEST, VALIDATION
@@ -23,6 +24,7 @@ from data_pipelines.sample import __main__ as sample
 from eval.pretraining import trained_baselines
 from protclip_jax.config.checks import check
 from tests.support import real_folder
+from tests.support.fakes import Ignorant, Oracle
 
 
 @pytest.fixture(scope="module")
@@ -143,6 +145,43 @@ def test_the_plan_compares_models_that_are_trained():
         assert {endpoint.first, endpoint.second} <= known
     for form in plan.FORMS.values():
         assert plan.MAIN in form.arms
+
+
+@pytest.fixture
+def segments(sample_dataset):
+    dataset = open_dataset(sample_dataset / "protanno")
+    lines = (sample_dataset / "clusters.tsv").read_text().split()
+    clusters = dict(zip(lines[1::2], lines[::2], strict=True))
+    return RealSegments(dataset, clusters, replicates=20, seed=0), clusters, dataset
+
+
+def test_no_tagger_has_learnt_from_the_cluster_of_a_protein_it_is_measured_on(segments):
+    measured, clusters, dataset = segments
+    tested = []
+    for fold in measured._folds:
+        by_split = {name: list(records([split])) for name, split in fold.splits.items()}
+        own = {clusters[one.accession] for one in by_split.pop(TEST)}
+        tested += [one.accession for one in records([fold.splits[TEST]])]
+        for others in by_split.values():
+            assert others
+            assert own.isdisjoint(clusters[one.accession] for one in others)
+    assert sorted(tested) == sorted(one.accession for one in annotated_records(dataset))
+    assert len(tested) > 100
+
+
+def test_weights_that_follow_the_own_text_are_found_on_all_annotated_proteins(segments):
+    measured, _, dataset = segments
+    found = measured.measure(Oracle(dataset))
+    for name in ("function", "location", "similarity"):
+        assert found[f"place_{name}"].value == 1.0
+        # With another text the oracle weighs all residues alike.
+        assert found[f"place_{name}_over_other_record_text"].value == pytest.approx(0.5)
+        assert 0 <= found[f"place_{name}_over_text_free_tagger"].value < 0.5
+    assert found["place_location_over_hydropathy"].value > 0
+    # It knows no text for a single place.
+    assert found["swap"].value == pytest.approx(0)
+    guessed = measured.measure(Ignorant(dataset))
+    assert abs(guessed["place_function"].value - 0.5) < 0.05
 
 
 def constant(value):

@@ -96,35 +96,16 @@ class Bench:
 
         `swap` is over all proteins with two places, `swap_PROPERTY` over those of a property.
         """
-        scores, names = (
-            self.swap.scores(model),
-            np.array([swap.property for swap in self.swap.swaps]),
-        )
-        found = {"swap": self._mean(scores, self._swapped)} if len(scores) else {}
-        for name in PROPERTIES:
-            if (of := names == name).any():
-                found[f"swap_{name}"] = self._mean(scores[of], self._swapped[of])
+        scores = self.swap.scores(model)
+        names = [swap.property for swap in self.swap.swaps]
+        found = measure_swaps(scores, names, self._swapped, self._draws)
         return self.encoder(model) | found | self.places(model)
 
     def places(self, model: Model) -> dict[str, Measured]:
-        """Measures where the weights lie: the AUROC of weights on annotated residues.
-
-        `place_PROPERTY` is the AUROC, `place_PROPERTY_over_CONTROL` its difference to a control's.
-        """
+        """Measures where the weights lie, as `measure_places`."""
         aurocs = self.localisation.by_protein(model, baselines=self._baselines)
-        own = aurocs.pop("own")
-        found = {}
-        for name in LOCALISED:
-            clusters = self._places(self.localisation.accessions(name))
-            if len(clusters):
-                found[f"place_{name}"] = self._mean(own[name], clusters)
-            for control, values in aurocs.items():
-                difference = own[name] - values.get(name, np.nan)
-                if (known := np.isfinite(difference)).any():
-                    found[f"place_{name}_over_{control}"] = self._mean(
-                        difference[known], clusters[known]
-                    )
-        return found
+        clusters = {name: self._places(self.localisation.accessions(name)) for name in LOCALISED}
+        return measure_places(aurocs, clusters, self._draws)
 
     def judge(self) -> dict[str, Measured]:
         """Measures `mrr` of the judge, who knows what is planted."""
@@ -135,4 +116,54 @@ class Bench:
         }
 
     def _mean(self, values: Float[np.ndarray, " N"], clusters: Int[np.ndarray, " N"]) -> Measured:
-        return Measured(float(values.mean()), replicate_means(values, clusters, self._draws))
+        return clustered_mean(values, clusters, self._draws)
+
+
+def clustered_mean(
+    values: Float[np.ndarray, " N"], clusters: Int[np.ndarray, " N"], draws: Int[np.ndarray, "B C"]
+) -> Measured:
+    """The mean of one value per protein."""
+    return Measured(float(values.mean()), replicate_means(values, clusters, draws))
+
+
+def measure_swaps(
+    scores: Float[np.ndarray, " S"],
+    properties: Sequence[str],
+    clusters: Int[np.ndarray, " S"],
+    draws: Int[np.ndarray, "B C"],
+) -> dict[str, Measured]:
+    """`swap`, the mean score over all proteins with two places, and `swap_PROPERTY`."""
+    found = {"swap": clustered_mean(scores, clusters, draws)} if len(scores) else {}
+    names = np.array(properties)
+    for name in PROPERTIES:
+        if (of := names == name).any():
+            found[f"swap_{name}"] = clustered_mean(scores[of], clusters[of], draws)
+    return found
+
+
+def measure_places(
+    aurocs: Mapping[str, Mapping[str, Float[np.ndarray, " _"]]],
+    clusters: Mapping[str, Int[np.ndarray, " _"]],
+    draws: Int[np.ndarray, "B C"],
+) -> dict[str, Measured]:
+    """Where the weights lie: the mean AUROC of weights on annotated residues.
+
+    `place_PROPERTY` is the AUROC, `place_PROPERTY_over_CONTROL` its difference to a control's.
+
+    Args:
+      aurocs: `own` or a control → property → proteins, as `SegmentLocalisation.by_protein`.
+      clusters: property → the cluster of each protein.
+    """
+    controls = {name: by_property for name, by_property in aurocs.items() if name != "own"}
+    found = {}
+    for name in LOCALISED:
+        own = aurocs["own"][name]
+        if len(own):
+            found[f"place_{name}"] = clustered_mean(own, clusters[name], draws)
+        for control, by_property in controls.items():
+            difference = own - by_property.get(name, np.nan)
+            if (known := np.isfinite(difference)).any():
+                found[f"place_{name}_over_{control}"] = clustered_mean(
+                    difference[known], clusters[name][known], draws
+                )
+    return found

@@ -9,8 +9,9 @@ from benchmarks.evidence.runs import keep, read_kept
 from benchmarks.real.plan import ARMS, UNTRAINED
 from data_pipelines.common.hashing import file_sha256
 
-OUTSIDE, PROBE, LOSSES = "outside", "probe", "losses"
-"""Sets of proteins besides the splits: an outside test set, a probe's, and held-out losses."""
+OUTSIDE, PROBE, LOSSES, SEGMENTS = "outside", "probe", "losses", "segments"
+"""Sets of proteins besides the splits: an outside test set, a probe's, those of held-out losses,
+and those with features."""
 BASELINES = "baselines"
 """An empty file that marks all baselines of a split as measured; each also has its own file."""
 

@@ -47,12 +47,14 @@ class Arm:
 MAIN, MASKED, RANDOM, PLANTED = "main", "masked_only", "random_weights", "planted"
 UNTRAINED = (MASKED, RANDOM)
 """Models without a contrast: the main model's masked stage, and its network with random weights."""
+WHOLE, WITHOUT_PDA = "all_objectives", "without_pda"
+"""Arms of equal length, with and without PDA."""
 ABLATED, SHORT = 20 / 80, 10 / 80
 """Twenty and ten minutes, if the main model's second stage takes eighty."""
 ARMS = {
     MAIN: Arm(),
-    "all_objectives": Arm(share=ABLATED),
-    "without_pda": Arm({"loss.pda": 0.0}, share=ABLATED),
+    WHOLE: Arm(share=ABLATED),
+    WITHOUT_PDA: Arm({"loss.pda": 0.0}, share=ABLATED),
     "without_bsr": Arm({"loss.bsr": 0.0}, share=ABLATED),
     "curve_1k": Arm(share=SHORT, records=1_000),
     "curve_4k": Arm(share=SHORT, records=4_000),

@@ -11,7 +11,7 @@ from benchmarks.evidence.measure import Measured
 from benchmarks.evidence.verdict_table import verdict_table
 from benchmarks.real.figures import models_by_band
 from benchmarks.real.intervals import over_clusters
-from benchmarks.real.kept import LOSSES, PROBE, Run
+from benchmarks.real.kept import LOSSES, PROBE, SEGMENTS, Run
 from benchmarks.real.plan import ARMS, BEST, MAIN, MASKED, PLANTED, PRIMARY, RANDOM, Endpoint
 from data_pipelines.common.atomic_write import atomic_write
 from data_pipelines.common.figure_style import DPI
@@ -95,12 +95,13 @@ def model_table(run: Run, split: str, ending: str) -> str:
 
 
 def other_table(run: Run, split: str) -> str:
-    """A table of other measurements by model: the probe, planted signals, losses."""
+    """A table of other measurements by model: the probe, planted signals, losses, segments."""
     rows = []
     for where, models in (
         (PROBE, (MAIN, MASKED, RANDOM)),
         (split, (PLANTED,)),
         (LOSSES, run.models(LOSSES)),
+        (SEGMENTS, run.models(SEGMENTS)),
     ):
         for model in models:
             for name, measured in run.found(where, model).items():

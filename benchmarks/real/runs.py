@@ -9,12 +9,30 @@ import numpy as np
 
 from benchmarks.evidence.measure import Measured
 from benchmarks.real.datasets import Known, outside_set, records, training, with_questions
-from benchmarks.real.kept import BASELINES, LOSSES, OUTSIDE, PROBE, Run, outside_name
+from benchmarks.real.kept import (
+    BASELINES,
+    LOSSES,
+    OUTSIDE,
+    PROBE,
+    SEGMENTS,
+    Run,
+    outside_name,
+)
 from benchmarks.real.measure import Bench
-from benchmarks.real.plan import ARMS, CONFIG, MAIN, MASKED, PLANTED, RANDOM
+from benchmarks.real.plan import (
+    ARMS,
+    CONFIG,
+    MAIN,
+    MASKED,
+    PLANTED,
+    RANDOM,
+    WHOLE,
+    WITHOUT_PDA,
+)
 from benchmarks.real.planted import SIGNALS
 from benchmarks.real.probe import LocationProbe
 from benchmarks.real.residue_entropy import cross_entropies
+from benchmarks.real.segments import RealSegments
 from benchmarks.real.training import Models, Setting, dataset_of
 from data_pipelines.common.progress import print_status
 from data_pipelines.protanno.clusters import TEST, VALIDATION
@@ -63,6 +81,7 @@ def measure_all(setting: Setting, run: Run, inputs: Inputs, splits: Sequence[str
     measure_model(run, models, MAIN, list(named), bench_of)
     measure_public(setting, run, models, inputs.public, dataset)
     measure_losses(run, models, dataset)
+    measure_segments(setting, run, models, inputs.known, dataset)
     if PLANTED in setting.form.arms:
         measure_planted(setting, run, models, inputs, splits)
     for model in (RANDOM, *setting.form.arms):
@@ -133,6 +152,25 @@ def measure_public(
         print_status(f"measuring {model} with the location probe")
         features = CachedEmbedder(models[model], setting.folder / "embeddings")
         run.keep(PROBE, model, probe.measure(features))
+
+
+def measure_segments(
+    setting: Setting, run: Run, models: Models, known: Known, dataset: ProtAnno
+) -> None:
+    """Measures where the weights of the main model, random weights and ablated arms lie."""
+    ablated = [arm for arm in (WHOLE, WITHOUT_PDA) if arm in setting.form.arms]
+    missing = run.missing(SEGMENTS, [MAIN, RANDOM, *ablated])
+    if not missing:
+        return
+    segments = RealSegments(
+        dataset, known.clusters, replicates=setting.form.replicates, seed=setting.seed
+    )
+    if not segments.measurable:
+        print_status("segments: too few annotated proteins to measure.")
+        return
+    for model in missing:
+        print_status(f"measuring {model} on {SEGMENTS}")
+        run.keep(SEGMENTS, model, segments.measure(models[model]))
 
 
 def measure_losses(run: Run, models: Models, dataset: ProtAnno) -> None:

@@ -1,0 +1,104 @@
+"""Do PDA weights lie where UniProt's features mark a protein? On all annotated proteins.
+
+The models are not trained on features (`loss.features` is 0), so proteins of every split are
+measured: training has shown the texts of some of them, but no places. The text-free tagger does
+learn from features. It is trained in five folds over clusters, and no protein is measured with a
+tagger that has learnt from its cluster.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from benchmarks.evidence.intervals import cluster_draws
+from benchmarks.evidence.measure import Measured, measure_places, measure_swaps
+from benchmarks.real.measure import unique_key
+from data_pipelines.common.hashing import hash64
+from data_pipelines.common.progress import print_status, progress
+from data_pipelines.protanno.clusters import TEST, VALIDATION
+from data_pipelines.protanno.dataset import ProtAnno, Split, Splits, encode_record
+from data_pipelines.protanno.record import Record, property_texts
+from eval.pretraining.evaluation import Model
+from eval.pretraining.segment_localisation import LOCALISED, SegmentLocalisation
+from eval.pretraining.segment_swap import SegmentSwap
+from eval.pretraining.trained_baselines import TrainedBaselines
+from protclip_jax.config.schema import completed
+
+FOLDS = 5
+TRAINING = "training"
+"""The split of a fold's dataset from which its tagger learns."""
+
+
+class RealSegments:
+    """All annotated proteins of a dataset, in folds, and the draws of their clusters.
+
+    Args:
+      dataset: all of its splits are searched for annotated proteins.
+      clusters: accession → cluster; a protein without one is its own.
+      replicates, seed: of the draws.
+    """
+
+    def __init__(
+        self, dataset: ProtAnno, clusters: Mapping[str, str], *, replicates: int, seed: int
+    ):
+        annotated = annotated_records(dataset)
+        names = sorted({clusters.get(one.accession, one.accession) for one in annotated})
+        place = {name: number for number, name in enumerate(names)}
+        self._cluster = {
+            one.accession: place[clusters.get(one.accession, one.accession)] for one in annotated
+        }
+        self._draws = cluster_draws(len(names), seed=seed, replicates=replicates)
+        folds = [[] for _ in range(FOLDS)]
+        for record in annotated:
+            cluster = clusters.get(record.accession, record.accession)
+            folds[hash64(f"fold {cluster}") % FOLDS].append(record)
+        self._folds = [fold_dataset(dataset, folds, number) for number in range(FOLDS)]
+        self.measurable = min(map(len, folds)) >= 2
+        print_status(f"segments: {len(annotated):,} annotated proteins in {len(names):,} clusters")
+
+    def measure(self, model: Model) -> dict[str, Measured]:
+        """Measures `place_PROPERTY`, `place_PROPERTY_over_CONTROL` and `swap_PROPERTY`."""
+        aurocs = defaultdict(lambda: defaultdict(list))
+        clusters = defaultdict(list)
+        scores, properties, swapped = [], [], []
+        for fold in progress(self._folds, description="segments", unit="folds"):
+            size = max(2, len(fold.splits[TEST]))
+            localisation = SegmentLocalisation(fold, split=TEST, pool=size)
+            taggers = TrainedBaselines(fold, completed({}))
+            for control, found in localisation.by_protein(model, baselines=taggers).items():
+                for name, values in found.items():
+                    aurocs[control][name].append(values)
+            for name in LOCALISED:
+                clusters[name] += self._places(localisation.accessions(name))
+            swap = SegmentSwap(fold, split=TEST, pool=size)
+            scores.append(swap.scores(model))
+            properties += [one.property for one in swap.swaps]
+            swapped += self._places([one.record.accession for one in swap.swaps])
+        joined = {}
+        for control, found in aurocs.items():
+            joined[control] = {name: np.concatenate(parts) for name, parts in found.items()}
+        of_property = {name: np.array(own, np.int64) for name, own in clusters.items()}
+        places = measure_places(joined, of_property, self._draws)
+        moved = np.array(swapped, np.int64)
+        return places | measure_swaps(np.concatenate(scores), properties, moved, self._draws)
+
+    def _places(self, accessions: Sequence[str]) -> list[int]:
+        return [self._cluster[accession] for accession in accessions]
+
+
+def annotated_records(dataset: ProtAnno) -> list[Record]:
+    """The records with features and text, of all splits."""
+    found = []
+    for _, split in sorted(dataset.splits.items()):
+        found += [record for record in split if record.features and property_texts(record)]
+    return found
+
+
+def fold_dataset(dataset: ProtAnno, folds: Sequence[Sequence[Record]], number: int) -> ProtAnno:
+    """A dataset whose test split is a fold, and its validation split the next one."""
+    splits = {TEST: folds[number], VALIDATION: folds[(number + 1) % FOLDS]}
+    others = [fold for fold in range(FOLDS) if fold not in (number, (number + 1) % FOLDS)]
+    splits[TRAINING] = [record for fold in others for record in folds[fold]]
+    encoded = {name: Split(list(map(encode_record, own))) for name, own in splits.items()}
+    return dataset._replace(splits=Splits(encoded), text_key=unique_key)
