@@ -12,10 +12,10 @@ from benchmarks.real import __main__ as command
 from benchmarks.real import plan, planted, results
 from benchmarks.real.datasets import outside_set, read_functions, records, smaller, training
 from benchmarks.real.intervals import over_clusters
-from benchmarks.real.kept import PROBE, Run, outside_name
+from benchmarks.real.kept import PROBE, SEGMENTS, Run, outside_name
 from benchmarks.real.measure import remote
 from benchmarks.real.residue_entropy import cross_entropies
-from benchmarks.real.segments import RealSegments, annotated_records
+from benchmarks.real.segments import RealSegments, folds_of
 from configs import protclip_small
 from data_pipelines.build import __main__ as build
 from data_pipelines.protanno.clusters import TEST, VALIDATION
@@ -66,6 +66,8 @@ def test_two_minutes_from_data_to_verdicts(real, tmp_path, monkeypatch, capsys):
     measured = run.found(TEST, "planted")
     assert {"map_planted_block_over_chance", "map_planted_over_chance"} <= measured.keys()
     assert run.models(PROBE) == ["main", "masked_only", "random_weights"]
+    assert run.models(SEGMENTS) == ["main", "random_weights"]
+    assert "place_function_over_text_free_tagger" in run.found(SEGMENTS, "main")
 
     dataset = open_dataset(folder / "protanno")
     learnt = {record.accession for split in dataset.splits.values() for record in split}
@@ -152,7 +154,8 @@ def segments(sample_dataset):
     dataset = open_dataset(sample_dataset / "protanno")
     lines = (sample_dataset / "clusters.tsv").read_text().split()
     clusters = dict(zip(lines[1::2], lines[::2], strict=True))
-    return RealSegments(dataset, clusters, replicates=20, seed=0), clusters, dataset
+    folds = folds_of(dataset, clusters)
+    return RealSegments(dataset, folds, clusters, replicates=20, seed=0), clusters, dataset
 
 
 def test_no_tagger_has_learnt_from_the_cluster_of_a_protein_it_is_measured_on(segments):
@@ -165,7 +168,10 @@ def test_no_tagger_has_learnt_from_the_cluster_of_a_protein_it_is_measured_on(se
         for others in by_split.values():
             assert others
             assert own.isdisjoint(clusters[one.accession] for one in others)
-    assert sorted(tested) == sorted(one.accession for one in annotated_records(dataset))
+    annotated = [
+        one.accession for split in dataset.splits.values() for one in split if one.features
+    ]
+    assert sorted(tested) == sorted(annotated)
     assert len(tested) > 100
 
 

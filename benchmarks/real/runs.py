@@ -32,7 +32,7 @@ from benchmarks.real.plan import (
 from benchmarks.real.planted import SIGNALS
 from benchmarks.real.probe import LocationProbe
 from benchmarks.real.residue_entropy import cross_entropies
-from benchmarks.real.segments import RealSegments
+from benchmarks.real.segments import RealSegments, folds_of
 from benchmarks.real.training import Models, Setting, dataset_of
 from data_pipelines.common.progress import print_status
 from data_pipelines.protanno.clusters import TEST, VALIDATION
@@ -162,12 +162,17 @@ def measure_segments(
     missing = run.missing(SEGMENTS, [MAIN, RANDOM, *ablated])
     if not missing:
         return
-    segments = RealSegments(
-        dataset, known.clusters, replicates=setting.form.replicates, seed=setting.seed
-    )
-    if not segments.measurable:
+    folds = folds_of(dataset, known.clusters)
+    if min(map(len, folds)) < 2:
         print_status("segments: too few annotated proteins to measure.")
         return
+    segments = RealSegments(
+        dataset,
+        folds,
+        known.clusters,
+        replicates=setting.form.replicates,
+        seed=setting.seed,
+    )
     for model in missing:
         print_status(f"measuring {model} on {SEGMENTS}")
         run.keep(SEGMENTS, model, segments.measure(models[model]))

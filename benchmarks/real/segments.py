@@ -31,31 +31,31 @@ TRAINING = "training"
 
 
 class RealSegments:
-    """All annotated proteins of a dataset, in folds, and the draws of their clusters.
+    """The annotated proteins of a dataset, in folds, and the draws of their clusters.
 
     Args:
-      dataset: all of its splits are searched for annotated proteins.
+      dataset: where the records are from.
+      folds: from `folds_of`.
       clusters: accession → cluster; a protein without one is its own.
       replicates, seed: of the draws.
     """
 
     def __init__(
-        self, dataset: ProtAnno, clusters: Mapping[str, str], *, replicates: int, seed: int
+        self,
+        dataset: ProtAnno,
+        folds: Sequence[Sequence[Record]],
+        clusters: Mapping[str, str],
+        *,
+        replicates: int,
+        seed: int,
     ):
-        annotated = annotated_records(dataset)
-        names = sorted({clusters.get(one.accession, one.accession) for one in annotated})
-        place = {name: number for number, name in enumerate(names)}
-        self._cluster = {
-            one.accession: place[clusters.get(one.accession, one.accession)] for one in annotated
-        }
-        self._draws = cluster_draws(len(names), seed=seed, replicates=replicates)
-        folds = [[] for _ in range(FOLDS)]
-        for record in annotated:
-            cluster = clusters.get(record.accession, record.accession)
-            folds[hash64(f"fold {cluster}") % FOLDS].append(record)
+        accessions = [record.accession for fold in folds for record in fold]
+        own = {accession: clusters.get(accession, accession) for accession in accessions}
+        place = {name: number for number, name in enumerate(sorted(set(own.values())))}
+        self._cluster = {accession: place[name] for accession, name in own.items()}
+        self._draws = cluster_draws(len(place), seed=seed, replicates=replicates)
         self._folds = [fold_dataset(dataset, folds, number) for number in range(FOLDS)]
-        self.measurable = min(map(len, folds)) >= 2
-        print_status(f"segments: {len(annotated):,} annotated proteins in {len(names):,} clusters")
+        print_status(f"segments: {len(own):,} annotated proteins in {len(place):,} clusters")
 
     def measure(self, model: Model) -> dict[str, Measured]:
         """Measures `place_PROPERTY`, `place_PROPERTY_over_CONTROL` and `swap_PROPERTY`."""
@@ -87,12 +87,15 @@ class RealSegments:
         return [self._cluster[accession] for accession in accessions]
 
 
-def annotated_records(dataset: ProtAnno) -> list[Record]:
-    """The records with features and text, of all splits."""
-    found = []
+def folds_of(dataset: ProtAnno, clusters: Mapping[str, str]) -> list[list[Record]]:
+    """The records with features and text, of all splits; a cluster is in one fold."""
+    folds = [[] for _ in range(FOLDS)]
     for _, split in sorted(dataset.splits.items()):
-        found += [record for record in split if record.features and property_texts(record)]
-    return found
+        for record in split:
+            if record.features and property_texts(record):
+                cluster = clusters.get(record.accession, record.accession)
+                folds[hash64(f"fold {cluster}") % FOLDS].append(record)
+    return folds
 
 
 def fold_dataset(dataset: ProtAnno, folds: Sequence[Sequence[Record]], number: int) -> ProtAnno:

@@ -1,11 +1,11 @@
 """A folder as `benchmarks.real` reads it, of generated proteins."""
 
 import csv
+import dataclasses
 import gzip
 import json
 import pathlib
 
-from benchmarks.real.datasets import records
 from data_pipelines.protanno.dataset import open_dataset
 from data_pipelines.protanno.questions import compartments
 from data_pipelines.protanno.record import Record
@@ -32,7 +32,8 @@ def write(folder: pathlib.Path, sample: pathlib.Path) -> list[str]:
     Every third entry counts as worded.
     """
     (folder / "bench").mkdir(parents=True)
-    own = list(records(open_dataset(sample / "protanno").splits.values()))
+    splits = open_dataset(sample / "protanno").splits.values()
+    own = [record for split in splits for record in split]
     clusters = dict(
         reversed(line.split("\t")) for line in (sample / "clusters.tsv").read_text().splitlines()
     )
@@ -62,6 +63,7 @@ def entry(record: Record, clusters: dict[str, str], *, near: list[str]) -> dict:
     places = compartments(record.location)
     texts = {name: getattr(record, name) for name in FIELDS}
     texts |= {"name": f"{min(places)} reductase"} if places else {}
+    texts["features"] = [dataclasses.astuple(feature) for feature in record.features]
     named = {"name": "enzyme" if places else "uniprot"}
     marks = {"near_benchmark_test": False, "near_bench_valid": near}
     return texts | {"cluster40": clusters[record.accession], "origin": named} | marks
