@@ -150,6 +150,16 @@ def test_places_stand_beside_their_controls(tmp_path):
     assert "| ours | location | 2 |  |  |  |  |" in table
 
 
+def test_ablations_are_compared_with_the_whole_recipe_on_their_own_seeds(tmp_path):
+    for seed, value in {11: 0.5, 12: 0.6, 13: 0.7, 14: 5.0}.items():
+        runs.keep(runs.kept(tmp_path, "demo", seed, "ours"), measured(value))
+    for seed, value in {11: 0.4, 12: 0.4, 13: 0.7}.items():
+        runs.keep(runs.kept(tmp_path, "ablations", seed, "without_pda"), measured(value))
+    (row,) = [line for line in results.ablations_table(tmp_path).splitlines() if "| mrr" in line]
+    # By hand: (-0.1 - 0.2 + 0) / 3.
+    assert row == "| mrr | -0.100 [-0.200, 0.00] |  |  |  |"
+
+
 def test_the_learning_curve_has_every_run_and_its_controls(tmp_path):
     by_model = {("demo", "ours"): 0.5, ("demo", "linear"): 0.6, ("demo", "judge"): 0.7}
     for steps in plan.CURVE_STEPS:

@@ -95,6 +95,8 @@ SAMPLING_BUDGET = Budget(steps=1000, batch=512)
 CURVE_STEPS = (450, 1800, 3600)
 """Steps of longer and shorter runs of our recipe; `demo` has the one in between."""
 CURVE_SEEDS = (11, 12)
+ABLATION_SEEDS = (11, 12, 13)
+"""Samples on which our recipe is trained with one of its parts left out; `demo` has it whole."""
 NETWORK_SAMPLING = ("uniform", "paper", "default")
 
 SAMPLED_NETWORKS = {
@@ -104,9 +106,18 @@ SAMPLED_LINEAR = {f"linear_{name}": SOME | fields for name, fields in SAMPLING.i
 
 LENGTHS = {f"ours_{steps}": of_length(steps) for steps in CURVE_STEPS}
 
+ABLATIONS = {
+    "without_pda": {"loss.pda": 0.0},
+    "without_features": {"loss.features": 0.0},
+    "with_prototypes": {"pda.prototypes": True},
+    "without_bsr": {"loss.bsr": 0.0},
+}
+ABLATED = {name: Arm("configs/quickstart.py", fields) for name, fields in ABLATIONS.items()}
+
 STUDIES = {
     "demo": Study("demo", 8000, RECIPES, {"linear": SOME, "linear_whole": WHOLE}),
     "demo_steps": Study("demo", 8000, LENGTHS, {}, CURVE_SEEDS),
+    "ablations": Study("demo", 8000, ABLATED, {}, ABLATION_SEEDS),
     "ordered": Study("ordered", 8000, RECIPES, {"linear": SOME, "linear_whole": WHOLE}),
     "sampling": Study(
         "uniprot",
