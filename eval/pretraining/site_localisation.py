@@ -6,11 +6,6 @@ compared with random placements. Measured for each protein and kind of site: the
 weights against the residues, and the share of the sites among the 5 % of residues with the largest
 weights.
 
-`segment_localisation` asks this of every kind of feature of the three properties; here it is the
-few residues that a function rests on, and the chance that a random placement does as well. Measured
-for each protein and kind of site: the AUROC of the weights against the residues, and the share of
-them among the 5 % of residues of largest weight.
-
 Three controls. *Shifted*: the annotated residues are moved round the sequence by a random offset,
 all together, which keeps their number and distances. *Same residues*: each is moved to a random
 residue of the same amino acid in the same protein, since active sites are mostly His, Cys, Asp, Ser
