@@ -4,11 +4,6 @@ A number over a whole split mixes proteins with a close relative in training and
 Nearness is what the build stored (`data_pipelines.protanno.nearest`): identity and coverage from a
 search if it was given one, so that the groups are the same for every model of the dataset;
 otherwise MinHash separates close relatives from the rest.
-
-A number over a whole split mixes proteins that have a close relative in training with those that
-have none. Nearness is what the build kept (`data_pipelines.protanno.nearest`): identity and
-coverage from a search where it was given one, so that the groups are the same for every model of
-the dataset; otherwise MinHash separates close relatives from the rest.
 """
 
 from collections.abc import Mapping, Sequence

@@ -3,10 +3,6 @@
 Mean over residues, global batches of 512 records, a smaller learning rate for the tower than for
 the head, early stopping on the validation split. All state is saved after every epoch; a killed run
 resumes from there and ends as it would have without the kill.
-
-Mean over residues, global batches of 512 records, a smaller learning rate for the tower than for
-the head, early stopping on the validation split. After every epoch all is saved; a run that was
-killed goes on from there and ends as it would have.
 """
 
 import hashlib

@@ -10,17 +10,6 @@ random order.
 BioBridge's released evaluation ranks all candidates by cosine without a filter, keeps only tails
 with at least 50 triplets of the relation, and prints precision and recall; it does not show how the
 paper's MRR was counted.
-
-A query is a head with a relation: all nodes of the other type are ranked as its tails. A head may
-have many tails, and there are three ways to count. `filtered`: every tail is ranked among the nodes
-that are no tails of the head, as knowledge-graph completion does (Bordes et al., NIPS 2013).
-`unfiltered`: every tail is ranked among all nodes, the head's other tails too. `first`: the
-best-ranked tail of each query alone, as retrieval counts. Ties are resolved at random, in
-expectation.
-
-BioBridge's released evaluation ranks all candidates by cosine without a filter, keeps only tails
-with at least 50 triplets of the relation, and prints precision and recall; how the paper's MRR
-was counted is not in it.
 """
 
 from collections.abc import Callable
