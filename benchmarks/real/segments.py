@@ -26,6 +26,8 @@ from eval.pretraining.trained_baselines import TrainedBaselines
 from protclip_jax.config.schema import completed
 
 FOLDS = 5
+LONGEST = 5_000
+"""Longer proteins are left out: the work grows with the square of the length."""
 TRAINING = "training"
 """The split of a fold's dataset from which its tagger learns."""
 
@@ -88,10 +90,15 @@ class RealSegments:
 
 
 def folds_of(dataset: ProtAnno, clusters: Mapping[str, str]) -> list[list[Record]]:
-    """The records with features and text, of all splits; a cluster is in one fold."""
+    """The records with features and text, of all splits, up to `LONGEST`.
+
+    A cluster is in one fold.
+    """
     folds = [[] for _ in range(FOLDS)]
     for _, split in sorted(dataset.splits.items()):
         for record in split:
+            if len(record.sequence) > LONGEST:
+                continue
             if record.features and property_texts(record):
                 cluster = clusters.get(record.accession, record.accession)
                 folds[hash64(f"fold {cluster}") % FOLDS].append(record)
