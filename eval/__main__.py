@@ -27,7 +27,13 @@ from eval.public.subjects import CheckpointModel
 from eval.public.vector_report import evaluate_vectors
 from eval.registry import make_evaluation, make_hooks, options_of
 from eval.reporting import benchmark_figures, benchmark_report, training_figures
-from eval.reporting.report import claimed, digest, refuse_other_report, write_report
+from eval.reporting.report import (
+    claimed,
+    digest,
+    print_report,
+    refuse_other_report,
+    write_report,
+)
 from protclip_jax.checkpoints.best import resolve_step
 from protclip_jax.checkpoints.metadata import load_text_tokenizer, read_config
 from protclip_jax.config.schema import completed
@@ -402,6 +408,7 @@ def evaluate(
             left_out=left_out,
             captions=captions(),
         )
+        print_report(output, sections)
     suite.refuse_failures(results)
 
 

@@ -12,7 +12,7 @@ from eval.public.config_files import load_configs
 from eval.public.subjects import ProteinVectors
 from eval.public.vector_file import VectorFile
 from eval.reporting import benchmark_figures, benchmark_report
-from eval.reporting.report import claimed, refuse_other_report, write_report
+from eval.reporting.report import claimed, print_report, refuse_other_report, write_report
 
 
 def evaluate_vectors(options: argparse.Namespace) -> None:
@@ -43,14 +43,16 @@ def evaluate_vectors(options: argparse.Namespace) -> None:
         )
         results = benchmarks.results(names, options.data_dir)
         if suite.has_report(results):
+            sections = {"benchmarks": (results, benchmark_report.markdown(results))}
             write_report(
                 output,
                 provenance=provenance,
-                sections={"benchmarks": (results, benchmark_report.markdown(results))},
+                sections=sections,
                 figures=benchmark_figures.figures(results),
                 left_out={},
                 captions=benchmark_figures.CAPTIONS,
             )
+            print_report(output, sections)
         suite.refuse_failures(results)
 
 

@@ -49,7 +49,7 @@ def write_report(
     report.json comes first: it says whose the others are (`refuse_other_report`).
 
     `sections` maps an evaluation's key to its result and its Markdown; `left_out` says of absent
-    figures why; `captions` has one for every figure. Prints the main tables, and then the path.
+    figures why; `captions` has one for every figure.
 
     Raises:
       UserError: `output` is not a folder, or its `figures` is a link or a file.
@@ -84,6 +84,10 @@ def write_report(
         for name, figure in figures.items():
             with atomic_path(folder / f"{name}.png") as path:
                 figure.savefig(path, dpi=DPI, format="png")
+
+
+def print_report(output: pathlib.Path, sections: Mapping[str, tuple[dict, str]]) -> None:
+    """Prints the main tables of a written report, and its path."""
     for _, text in sections.values():
         print(main_tables(text), end="")
     print_status(f"wrote {output / 'report.md'}")

@@ -5,7 +5,7 @@ import pytest
 
 from data_pipelines.common import markdown
 from data_pipelines.common.json_object import to_json
-from eval.reporting.report import main_tables, write_report
+from eval.reporting.report import main_tables, print_report, write_report
 
 
 def test_numbers_that_are_not_finite_become_null():
@@ -51,7 +51,7 @@ def test_main_tables_are_printed_and_the_path_comes_last(tmp_path, capsys):
     section = f"## One\n\nwords\n\n{first}\n\nwords\n\n{second}\n\n### Two\n\n{second}"
     section += "\n\n### Empty\n\nwords"
     assert main_tables(section) == f"## One\n\n{first}\n\n### Two\n\n{second}\n\n"
-    write_report(tmp_path, provenance={}, sections={"one": ({}, section)}, figures={}, left_out={})
+    print_report(tmp_path, {"one": ({}, section)})
     printed = capsys.readouterr()
     assert printed.out == main_tables(section)
     assert printed.err.splitlines()[-1] == f"wrote {tmp_path / 'report.md'}"
