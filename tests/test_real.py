@@ -65,6 +65,7 @@ def test_two_minutes_from_data_to_verdicts(real, tmp_path, monkeypatch, capsys):
     assert "map_go" in run.found(TEST, "main")
     measured = run.found(TEST, "planted")
     assert {"map_planted_block_over_chance", "map_planted_over_chance"} <= measured.keys()
+    assert {"linear_map_planted_block", "linear_map_planted"} <= measured.keys()
     assert run.models(PROBE) == ["main", "masked_only", "random_weights"]
     assert run.models(SEGMENTS) == ["main", "random_weights"]
     assert "place_function_over_text_free_tagger" in run.found(SEGMENTS, "main")

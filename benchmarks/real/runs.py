@@ -118,19 +118,26 @@ def measure_model(
 def measure_planted(
     setting: Setting, run: Run, models: Models, inputs: Inputs, splits: Sequence[str]
 ) -> None:
-    """Measures the arm trained on planted signals, on the proteins that carry one."""
+    """Measures the arm trained on planted signals, on the proteins that carry one.
+
+    `linear_map_KIND` is the linear model's number after training on the same planted dataset.
+    """
     missing = [split for split in splits if run.missing(split, [PLANTED])]
     if not missing:
         return
     dataset, model = open_dataset(dataset_of(setting, ARMS[PLANTED])), models[PLANTED]
+    linear = _baselines(setting, inputs, dataset).linear
     for split in missing:
         print_status(f"measuring {PLANTED} on {split}")
         bench = _bench(setting, inputs, dataset, split)
         found = bench.model(model)
+        by_linear = bench.model(linear.model) if linear else {}
         for kind in SIGNALS:
             by_chance, own = bench.chance(kind), found[f"map_{kind}"]
             above = Measured(own.value - by_chance, own.replicates - by_chance)
             found[f"map_{kind}_over_chance"] = above
+            if by_linear:
+                found[f"linear_map_{kind}"] = by_linear[f"map_{kind}"]
         run.keep(split, PLANTED, found)
 
 
