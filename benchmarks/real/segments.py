@@ -69,8 +69,10 @@ class RealSegments:
             localisation = SegmentLocalisation(fold, split=TEST, pool=size)
             taggers = TrainedBaselines(fold, completed({}))
             for control, found in localisation.by_protein(model, baselines=taggers).items():
-                for name, values in found.items():
-                    aurocs[control][name].append(values)
+                for name in LOCALISED:
+                    # A property may be without annotated proteins in the folds a tagger needs.
+                    unknown = np.full(len(localisation.accessions(name)), np.nan)
+                    aurocs[control][name].append(found.get(name, unknown))
             for name in LOCALISED:
                 clusters[name] += self._places(localisation.accessions(name))
             swap = SegmentSwap(fold, split=TEST, pool=size)

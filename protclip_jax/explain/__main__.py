@@ -10,7 +10,6 @@ import numpy as np
 from data_pipelines.common.errors import UserError, command
 from data_pipelines.common.figure_style import DPI
 from data_pipelines.common.outputs import new_files, refuse_existing
-from data_pipelines.common.progress import print_status
 from data_pipelines.protanno.features import annotated_residues
 from data_pipelines.protanno.record import (
     PREFIXES,
@@ -196,10 +195,8 @@ def main(arguments: list[str] | None = None) -> None:
     record, given = protein_and_texts(options)
     checkpoint = open_checkpoint(options.checkpoint, options.step)
     meaning = what_weights_mean(checkpoint, step=resolve_step(checkpoint, options.step))
-    print_status(f"loading {options.checkpoint}.")
     model = ProtCLIP.load(checkpoint, step=options.step)
     texts = texts_of(record, given, names=completed(model.config)["tokenizer"]["names"])
-    print_status(f"explaining {record.accession}: {', '.join(texts)}.")
     weights = dict(zip(texts, model.segments(record.sequence, texts), strict=True))
     source = options.other_texts or options.index
     contrasts, origin = compare(model, record.sequence, texts, source=source, count=options.others)

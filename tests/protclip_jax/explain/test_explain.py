@@ -152,8 +152,9 @@ def test_mistakes_are_one_sentence(
         )
         == 2
     )
-    (error,) = [line for line in capsys.readouterr().err.splitlines() if "error: " in line]
+    error = capsys.readouterr().err
     assert message in error
+    assert error.count("\n") == 1
 
 
 def explained(checkpoint, folder, *more):
