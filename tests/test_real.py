@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.evidence.measure import Measured
 from benchmarks.real import __main__ as command
-from benchmarks.real import plan, planted, results
+from benchmarks.real import plan, planted, public, results
 from benchmarks.real.datasets import outside_set, read_functions, records, smaller, training
 from benchmarks.real.intervals import over_clusters
 from benchmarks.real.kept import PROBE, SEGMENTS, Run, outside_name
@@ -21,6 +21,7 @@ from data_pipelines.build import __main__ as build
 from data_pipelines.protanno.clusters import TEST, VALIDATION
 from data_pipelines.protanno.dataset import open_dataset
 from data_pipelines.sample import __main__ as sample
+from eval.data import manifest
 from eval.pretraining import trained_baselines
 from protclip_jax.config.checks import check
 from tests.support import real_folder
@@ -126,6 +127,23 @@ def test_go_asks_for_functions_by_name(real):
     assert read_functions(data) == {}
 
 
+def test_the_manifest_has_the_benchmarks_whose_files_are_there(real, tmp_path):
+    data, _ = real
+    assert public.write_manifest(data / "bench", tmp_path) == ["localisation_scl2205"]
+    assert len(manifest.load(tmp_path, "localisation_scl2205").splits["train"]) > 100
+    for name in public.ENTRIES["fluorescence"].values():
+        if name.endswith(".gz"):
+            (tmp_path / name).touch()
+    assert public.write_manifest(tmp_path, tmp_path) == ["fluorescence", "variants_fluorescence"]
+
+
+def test_every_public_benchmark_can_be_read(real_data, tmp_path):
+    names = public.write_manifest(real_data / "real/bench", tmp_path)
+    assert {*public.ENTRIES, *(f"variants_{name}" for name in public.ASSAYS)} == set(names)
+    for name in names:
+        manifest.load(tmp_path, name)
+
+
 def test_every_stage_and_form_is_a_config():
     for stage in protclip_small.STAGES:
         for form in protclip_small.FORMS:
@@ -163,9 +181,10 @@ def test_no_tagger_has_learnt_from_the_cluster_of_a_protein_it_is_measured_on(se
     measured, clusters, dataset = segments
     tested = []
     for fold in measured._folds:
-        by_split = {name: list(records([split])) for name, split in fold.splits.items()}
+        splits = fold.baselines.dataset.splits
+        by_split = {name: list(records([split])) for name, split in splits.items()}
         own = {clusters[one.accession] for one in by_split.pop(TEST)}
-        tested += [one.accession for one in records([fold.splits[TEST]])]
+        tested += [one.accession for one in records([splits[TEST]])]
         for others in by_split.values():
             assert others
             assert own.isdisjoint(clusters[one.accession] for one in others)

@@ -8,6 +8,7 @@ tagger that has learnt from its cluster.
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -30,6 +31,18 @@ LONGEST = 5_000
 """Longer proteins are left out: the work grows with the square of the length."""
 TRAINING = "training"
 """The split of a fold's dataset from which its tagger learns."""
+
+
+class Fold(NamedTuple):
+    """What measures the proteins of one fold.
+
+    Attributes:
+      baselines: their taggers learn from the folds that are not measured here.
+    """
+
+    localisation: SegmentLocalisation
+    swap: SegmentSwap
+    baselines: TrainedBaselines
 
 
 class RealSegments:
@@ -56,7 +69,7 @@ class RealSegments:
         place = {name: number for number, name in enumerate(sorted(set(own.values())))}
         self._cluster = {accession: place[name] for accession, name in own.items()}
         self._draws = cluster_draws(len(place), seed=seed, replicates=replicates)
-        self._folds = [fold_dataset(dataset, folds, number) for number in range(FOLDS)]
+        self._folds = [evaluations(dataset, folds, number) for number in range(FOLDS)]
         print_status(f"segments: {len(own):,} annotated proteins in {len(place):,} clusters")
 
     def measure(self, model: Model) -> dict[str, Measured]:
@@ -65,20 +78,18 @@ class RealSegments:
         clusters = defaultdict(list)
         scores, properties, swapped = [], [], []
         for fold in progress(self._folds, description="segments", unit="folds"):
-            size = max(2, len(fold.splits[TEST]))
-            localisation = SegmentLocalisation(fold, split=TEST, pool=size)
-            taggers = TrainedBaselines(fold, completed({}))
-            for control, found in localisation.by_protein(model, baselines=taggers).items():
+            accessions = {name: fold.localisation.accessions(name) for name in LOCALISED}
+            by_protein = fold.localisation.by_protein(model, baselines=fold.baselines)
+            for control, found in by_protein.items():
                 for name in LOCALISED:
                     # A property may be without annotated proteins in the folds a tagger needs.
-                    unknown = np.full(len(localisation.accessions(name)), np.nan)
+                    unknown = np.full(len(accessions[name]), np.nan)
                     aurocs[control][name].append(found.get(name, unknown))
             for name in LOCALISED:
-                clusters[name] += self._places(localisation.accessions(name))
-            swap = SegmentSwap(fold, split=TEST, pool=size)
-            scores.append(swap.scores(model))
-            properties += [one.property for one in swap.swaps]
-            swapped += self._places([one.record.accession for one in swap.swaps])
+                clusters[name] += self._places(accessions[name])
+            scores.append(fold.swap.scores(model))
+            properties += [one.property for one in fold.swap.swaps]
+            swapped += self._places([one.record.accession for one in fold.swap.swaps])
         joined = {}
         for control, found in aurocs.items():
             joined[control] = {name: np.concatenate(parts) for name, parts in found.items()}
@@ -105,6 +116,17 @@ def folds_of(dataset: ProtAnno, clusters: Mapping[str, str]) -> list[list[Record
                 cluster = clusters.get(record.accession, record.accession)
                 folds[hash64(f"fold {cluster}") % FOLDS].append(record)
     return folds
+
+
+def evaluations(dataset: ProtAnno, folds: Sequence[Sequence[Record]], number: int) -> Fold:
+    """What measures a fold; the same for all models."""
+    own = fold_dataset(dataset, folds, number)
+    pool = max(2, len(own.splits[TEST]))
+    return Fold(
+        SegmentLocalisation(own, split=TEST, pool=pool),
+        SegmentSwap(own, split=TEST, pool=pool),
+        TrainedBaselines(own, completed({})),
+    )
 
 
 def fold_dataset(dataset: ProtAnno, folds: Sequence[Sequence[Record]], number: int) -> ProtAnno:

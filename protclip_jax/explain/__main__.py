@@ -10,6 +10,7 @@ import numpy as np
 from data_pipelines.common.errors import UserError, command
 from data_pipelines.common.figure_style import DPI
 from data_pipelines.common.outputs import new_files, refuse_existing
+from data_pipelines.common.progress import print_status
 from data_pipelines.protanno.features import annotated_residues
 from data_pipelines.protanno.record import (
     PREFIXES,
@@ -20,11 +21,12 @@ from data_pipelines.protanno.record import (
     with_prefix,
 )
 from data_pipelines.readers import SUFFIXES
+from protclip_jax.checkpoints import metadata
 from protclip_jax.checkpoints.best import resolve_step
 from protclip_jax.checkpoints.own_report import what_weights_mean
 from protclip_jax.config.schema import completed
 from protclip_jax.convert.hub_folder import open_checkpoint
-from protclip_jax.explain.comparison import compare
+from protclip_jax.explain.comparison import compare, read_other_texts
 from protclip_jax.explain.protein import chosen_protein
 from protclip_jax.explain.residue_tracks import Track, explanation
 from protclip_jax.explain.weights_table import write_table
@@ -194,12 +196,18 @@ def main(arguments: list[str] | None = None) -> None:
     refuse_existing(outputs)
     record, given = protein_and_texts(options)
     checkpoint = open_checkpoint(options.checkpoint, options.step)
-    meaning = what_weights_mean(checkpoint, step=resolve_step(checkpoint, options.step))
-    model = ProtCLIP.load(checkpoint, step=options.step)
-    texts = texts_of(record, given, names=completed(model.config)["tokenizer"]["names"])
-    weights = dict(zip(texts, model.segments(record.sequence, texts), strict=True))
+    config = metadata.read_model_config(checkpoint)
     source = options.other_texts or options.index
-    contrasts, origin = compare(model, record.sequence, texts, source=source, count=options.others)
+    other_texts = read_other_texts(source, config) if options.others else None
+    meaning = what_weights_mean(checkpoint, step=resolve_step(checkpoint, options.step))
+    print_status(f"loading {options.checkpoint}.")
+    model = ProtCLIP.load(checkpoint, step=options.step)
+    texts = texts_of(record, given, names=completed(config)["tokenizer"]["names"])
+    print_status(f"explaining {record.accession}: {', '.join(texts)}.")
+    weights = dict(zip(texts, model.segments(record.sequence, texts), strict=True))
+    contrasts, origin = compare(
+        model, record.sequence, texts, other_texts=other_texts, count=options.others
+    )
 
     notes = [note for note in (origin, meaning) if note]
     figure = explanation(

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from data_pipelines.protanno.dataset_info import STATISTICS
 from protclip_jax.config.schema import completed
-from protclip_jax.explain.other_texts import others_of, read_texts
+from protclip_jax.explain.other_texts import Texts, others_of, read_texts
 from protclip_jax.inference.protclip import ProtCLIP
 from protclip_jax.inference.segment_contrast import FEWEST_OTHERS, Contrast
 
@@ -14,6 +14,13 @@ NO_OTHERS = (
     "The weights are not compared with those for other texts, because there is no source of such "
     "texts; pass an index, a built dataset or a file of labels as --other_texts."
 )
+
+
+class OtherTexts(NamedTuple):
+    """The texts of other records, and the path they are read from."""
+
+    source: Path
+    texts: Texts
 
 
 class Comparison(NamedTuple):
@@ -33,25 +40,36 @@ def own_dataset(config: Mapping) -> Path | None:
     return Path(folder) if folder and (Path(folder) / STATISTICS).is_file() else None
 
 
-def compare(
-    model: ProtCLIP, sequence: str, texts: Mapping[str, str], *, source: Path | None, count: int
-) -> Comparison:
-    """Compares each text with up to `count` others of the same property from `source`.
+def read_other_texts(source: Path | None, config: Mapping) -> OtherTexts | None:
+    """Reads other texts from `source`, by default the `own_dataset` of a checkpoint's config.
 
-    Args:
-      source: a path for `read_texts`; None = `own_dataset`.
+    Returns:
+      None without `source` if the dataset is not where training read it.
 
     Raises:
       UserError: the source cannot be read.
     """
+    source = source or own_dataset(config)
+    return OtherTexts(source, read_texts(source)) if source else None
+
+
+def compare(
+    model: ProtCLIP,
+    sequence: str,
+    texts: Mapping[str, str],
+    *,
+    other_texts: OtherTexts | None,
+    count: int,
+) -> Comparison:
+    """Compares each text with up to `count` others of the same property."""
     if not count:
         return Comparison({}, "")
-    if (source := source or own_dataset(model.config)) is None:
+    if other_texts is None:
         return Comparison({}, NO_OTHERS)
-    others = others_of(texts, read_texts(source), count)
+    others = others_of(texts, other_texts.texts, count)
     enough = {name: text for name, text in texts.items() if len(others[name]) >= FEWEST_OTHERS}
     found = model.segment_contrasts(sequence, enough, others) if enough else {}
-    return Comparison(found, _origin(source, others, enough))
+    return Comparison(found, _origin(other_texts.source, others, enough))
 
 
 def _origin(source: Path, others: Mapping[str, list], enough: Mapping) -> str:

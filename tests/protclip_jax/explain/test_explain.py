@@ -157,6 +157,12 @@ def test_mistakes_are_one_sentence(
     assert error.count("\n") == 1
 
 
+def test_other_texts_are_checked_before_the_model_is_loaded(checkpoint, tmp_path, monkeypatch):
+    monkeypatch.setattr(ProtCLIP, "load", lambda *_, **__: pytest.fail("the model was loaded"))
+    found = ["--checkpoint", str(checkpoint), "--sequence", "MKT", "--function", "a"]
+    assert explain.main([*found, "--other_texts", "absent", "--output", str(tmp_path / "p.png")])
+
+
 def explained(checkpoint, folder, *more):
     """The table of a protein compared with other texts, and its figure as SVG."""
     found = ["--checkpoint", str(checkpoint), "--sequence", "MKTAYIAKQRQISF" * 3]
