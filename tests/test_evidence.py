@@ -155,9 +155,20 @@ def test_ablations_are_compared_with_the_whole_recipe_on_their_own_seeds(tmp_pat
         runs.keep(runs.kept(tmp_path, "demo", seed, "ours"), measured(value))
     for seed, value in {11: 0.4, 12: 0.4, 13: 0.7}.items():
         runs.keep(runs.kept(tmp_path, "ablations", seed, "without_pda"), measured(value))
-    (row,) = [line for line in results.ablations_table(tmp_path).splitlines() if "| mrr" in line]
+    described = results.DESCRIBED["Our recipe with one part left out"]
+    table = results.differences_table(tmp_path, described)
+    (row,) = [line for line in table.splitlines() if "| mrr" in line]
     # By hand: (-0.1 - 0.2 + 0) / 3.
     assert row == "| mrr | -0.100 [-0.200, 0.00] |  |  |  |"
+
+
+def test_what_is_described_is_measured():
+    for described in results.DESCRIBED.values():
+        study, reference = described.reference
+        for of, name in [(study, reference), *((described.study, one) for one in described.models)]:
+            assert name in {**plan.STUDIES[of].networks, **plan.STUDIES[of].linear}
+        # Differences are paired by seed.
+        assert set(plan.STUDIES[described.study].seeds) <= set(plan.STUDIES[study].seeds)
 
 
 def test_the_learning_curve_has_every_run_and_its_controls(tmp_path):

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from benchmarks.evidence.measure import Measured
+from benchmarks.evidence.training_records import records, smaller, training
 from benchmarks.real import __main__ as command
 from benchmarks.real import plan, planted, public, results
-from benchmarks.real.datasets import outside_set, read_functions, records, smaller, training
+from benchmarks.real.datasets import outside_set, read_functions
 from benchmarks.real.intervals import over_clusters
 from benchmarks.real.kept import PROBE, SEGMENTS, Run, outside_name
 from benchmarks.real.measure import remote

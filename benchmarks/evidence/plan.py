@@ -46,6 +46,7 @@ class Study:
       seeds: the samples on whose tests the models are measured.
       budget: training budget of every linear model; None uses that of reports, which grows with
         the number of distinct records drawn.
+      training_records: the number of records that models learn from; None = all.
     """
 
     like: str
@@ -54,6 +55,7 @@ class Study:
     linear: Mapping[str, Mapping[str, object]]
     seeds: tuple[int, ...] = SEEDS
     budget: Budget | None = None
+    training_records: int | None = None
 
 
 RECIPES = {"ours": Arm("configs/quickstart.py"), "paper": Arm("configs/quickstart_paper.py")}
@@ -98,6 +100,8 @@ CURVE_SEEDS = (11, 12)
 ABLATION_SEEDS = (11, 12, 13)
 """Samples on which our recipe is trained with one of its parts left out; `demo` has it whole."""
 NETWORK_SAMPLING = ("uniform", "paper", "default")
+FEW_RECORDS = 3_000
+"""About as many records as the paper's drops leave of a sample."""
 
 SAMPLED_NETWORKS = {
     f"network_{name}": Arm("configs/quickstart.py", SAMPLING[name]) for name in NETWORK_SAMPLING
@@ -126,6 +130,15 @@ STUDIES = {
         SAMPLED_LINEAR,
         SAMPLING_SEEDS,
         SAMPLING_BUDGET,
+    ),
+    "few_records": Study(
+        "uniprot",
+        40_000,
+        {"network_few": Arm("configs/quickstart.py", UNIFORM)},
+        {"linear_few": SOME | UNIFORM},
+        SAMPLING_SEEDS,
+        SAMPLING_BUDGET,
+        FEW_RECORDS,
     ),
     "sampling_control": Study(
         "misleading",

@@ -3,11 +3,21 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from benchmarks.evidence.figures import steps_curve
 from benchmarks.evidence.intervals import Estimate, estimate, verdict
 from benchmarks.evidence.measure import Measured
-from benchmarks.evidence.plan import PRIMARY, STUDIES, Endpoint, Study
+from benchmarks.evidence.plan import (
+    ABLATED,
+    LENGTHS,
+    PRIMARY,
+    SAMPLED_LINEAR,
+    SAMPLED_NETWORKS,
+    STUDIES,
+    Endpoint,
+    Study,
+)
 from benchmarks.evidence.runs import JUDGE, load
 from benchmarks.evidence.verdict_table import verdict_table
 from data_pipelines.common.atomic_write import atomic_write
@@ -99,6 +109,7 @@ QUANTITIES = {
         "swap",
     ),
     "sampling": ("mrr", "map"),
+    "few_records": ("mrr", "map"),
     "sampling_control": ("mrr", "map"),
 }
 
@@ -128,27 +139,81 @@ def places_table(results: Path, name: str, study: Study) -> str:
     return table(header, rows)
 
 
-ABLATED_QUANTITIES = (
-    "mrr",
-    "map",
-    "swap",
+class Differences(NamedTuple):
+    """Models that are described by their differences to another, without a verdict.
+
+    Attributes:
+      study, models: the models.
+      reference: the study and the name of the model to which they are compared.
+      quantities: the measured quantities.
+    """
+
+    study: str
+    models: tuple[str, ...]
+    reference: tuple[str, str]
+    quantities: tuple[str, ...]
+
+
+PLACED = (
     *(f"place_{kind}" for kind in LOCALISED),
     *(f"place_{kind}_over_other_record_text" for kind in LOCALISED),
 )
+RETRIEVED, READ = ("mrr", "map"), ("mrr", "map", "swap")
+DESCRIBED = {
+    "Our recipe and the paper's form, demo": Differences(
+        "demo", ("ours",), ("demo", "paper"), READ
+    ),
+    "Our recipe and the paper's form, ordered": Differences(
+        "ordered", ("ours",), ("ordered", "paper"), READ
+    ),
+    "Whole texts, demo": Differences("demo", ("linear_whole",), ("demo", "linear"), RETRIEVED),
+    "Whole texts, ordered": Differences(
+        "ordered", ("linear_whole",), ("ordered", "linear"), RETRIEVED
+    ),
+    "Our recipe with one part left out": Differences(
+        "ablations", tuple(ABLATED), ("demo", "ours"), (*READ, *PLACED)
+    ),
+    "Fewer and more steps": Differences(
+        "demo_steps", tuple(LENGTHS), ("demo", "linear"), RETRIEVED
+    ),
+    "Sampling of linear models": Differences(
+        "sampling", tuple(SAMPLED_LINEAR), ("sampling", "linear_uniform"), RETRIEVED
+    ),
+    "Our default and the paper's sampling of linear models": Differences(
+        "sampling", ("linear_default", "linear_drops"), ("sampling", "linear_paper"), RETRIEVED
+    ),
+    "Sampling of networks": Differences(
+        "sampling", tuple(SAMPLED_NETWORKS), ("sampling", "network_uniform"), READ
+    ),
+    "Fewer records, linear model": Differences(
+        "few_records", ("linear_few",), ("sampling", "linear_uniform"), RETRIEVED
+    ),
+    "Fewer records, network": Differences(
+        "few_records", ("network_few",), ("sampling", "network_uniform"), READ
+    ),
+    "The paper's sampling and as few records, linear model": Differences(
+        "sampling", ("linear_paper",), ("few_records", "linear_few"), RETRIEVED
+    ),
+    "The paper's sampling and as few records, network": Differences(
+        "sampling", ("network_paper",), ("few_records", "network_few"), READ
+    ),
+}
 
 
-def ablations_table(results: Path) -> str:
-    """A table of each quantity, with a column for each ablation: its difference to our recipe.
+def differences_table(results: Path, described: Differences) -> str:
+    """A table with a row for each quantity and a column for each model: its difference.
 
     The differences are paired by seed and by cluster.
     """
-    ours, arms = load(results, "demo", "ours"), STUDIES["ablations"].networks
+    study, reference = described.reference
+    second = load(results, study, reference)
+    models = [name for name in described.models if (described.study, name) != described.reference]
     rows = []
-    for quantity in ABLATED_QUANTITIES:
-        each = [compared(load(results, "ablations", arm), ours, quantity) for arm in arms]
+    for quantity in described.quantities:
+        each = [compared(load(results, described.study, name), second, quantity) for name in models]
         cells = [f"{number(one.mean)} {interval(one.interval)}" if one else "" for one in each]
         rows.append([quantity, *cells])
-    return table(["ablation − ours", *arms], rows)
+    return table([f"difference to {reference}", *models], rows)
 
 
 def control_line(results: Path) -> str:
@@ -170,7 +235,8 @@ def write(results: Path, output: Path) -> str:
         parts += [f"## {name}", study_table(results, name, study, QUANTITIES[name])]
     parts += ["## Positive control of sampling: MAP, the paper's − uniform", control_line(results)]
     parts += ["## Where PDA's weights lie (demo)", places_table(results, "demo", STUDIES["demo"])]
-    parts += ["## Our recipe with one part left out", ablations_table(results)]
+    for title, described in DESCRIBED.items():
+        parts += [f"## {title}", differences_table(results, described)]
     page = "\n\n".join(parts) + "\n"
     output.mkdir(parents=True, exist_ok=True)
     atomic_write(output / "evidence.json", json.dumps(rows, indent=1) + "\n")

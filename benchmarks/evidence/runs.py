@@ -11,7 +11,8 @@ import numpy as np
 
 import protclip_train as train
 from benchmarks.evidence.measure import Bench, Measured, read_clusters
-from benchmarks.evidence.plan import RECORDS, STUDIES, Study
+from benchmarks.evidence.plan import RECORDS, STUDIES, Arm, Study
+from benchmarks.evidence.training_records import smaller
 from data_pipelines import vocabulary
 from data_pipelines.build import __main__ as build
 from data_pipelines.common.atomic_write import atomic_write
@@ -45,6 +46,14 @@ def make_world(folder: Path, study: Study, seed: int) -> Path:
     return world
 
 
+def training_data(world: Path, study: Study) -> Path:
+    """The dataset that the models of a study learn from: the world's, or a smaller one."""
+    whole = world / "protanno"
+    if study.training_records is None:
+        return whole
+    return smaller(whole, study.training_records, world / f"records_{study.training_records}")
+
+
 def run(command, **options: object) -> None:
     """Runs a command in this process.
 
@@ -74,17 +83,18 @@ def resolved(fields: Mapping[str, object], dataset: ProtAnno) -> dict[str, objec
 
 
 def train_network(
-    folder: Path, world: Path, config: str, fields: Mapping[str, object], *, name: str, seed: int
+    workdir: Path, world: Path, data: Path, arm: Arm, fields: Mapping[str, object], *, seed: int
 ) -> ProtCLIP:
-    """Returns the best checkpoint of a run; trains it, or resumes a stopped training."""
-    workdir = folder / "runs" / f"{world.name}_{name}"
-    every = {
-        "seed": seed,
-        "data.dir": str(world / "protanno"),
-        "tokenizer.text": str(world / "vocab.txt"),
-    }
+    """Returns the best checkpoint of a run; trains it, or resumes a stopped training.
+
+    Args:
+      data: the dataset to learn from.
+      fields: the arm's, `resolved`.
+    """
+    every = {"seed": seed, "data.dir": str(data), "tokenizer.text": str(world / "vocab.txt")}
     overrides = [f"--config.{path}={value}" for path, value in {**every, **fields}.items()]
-    if code := train.main(["train.py", "--config", config, "--workdir", str(workdir), *overrides]):
+    command = ["train.py", "--config", arm.config, "--workdir", str(workdir), *overrides]
+    if code := train.main(command):
         raise SystemExit(code)
     return ProtCLIP.load(workdir)
 
@@ -118,20 +128,20 @@ def measure_world(
     world = make_world(folder, study, seed)
     dataset = open_dataset(world / "protanno")
     bench = Bench(dataset, read_clusters(world / "clusters.tsv"), split=split, seed=seed)
+    data = training_data(world, study)
     for model in wanted:
         if model == JUDGE:
             found = bench.judge()
         elif model in study.linear:
             fields = resolved(study.linear[model], dataset)
-            found = bench.encoder(
-                linear_baselines(dataset, fields, seed=seed, budget=study.budget).linear.model
-            )
+            baselines = linear_baselines(open_dataset(data), fields, seed=seed, budget=study.budget)
+            found = bench.encoder(baselines.linear.model)
         else:
             arm = study.networks[model]
             fields = resolved(arm.fields, dataset)
-            found = bench.network(
-                train_network(folder, world, arm.config, fields, name=model, seed=seed)
-            )
+            workdir = folder / "runs" / f"{world.name}_{model}"
+            network = train_network(workdir, world, data, arm, fields, seed=seed)
+            found = bench.network(network)
         keep(kept(results, name, seed, model), found)
 
 

@@ -1,14 +1,14 @@
-"""Makes datasets from a folder of real proteins: whole, smaller, or with an outside test set."""
+"""Makes datasets from a folder of real proteins: whole, or with an outside test set."""
 
 import gzip
 import json
-import shutil
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from benchmarks.evidence.training_records import records, training
 from benchmarks.real.plan import LEFT_OUT, TEST_FRACTION
 from data_pipelines import fasta
 from data_pipelines.build import __main__ as build
@@ -17,12 +17,9 @@ from data_pipelines.build.entry_fields import lab_objects
 from data_pipelines.build.nearest_training import Layout
 from data_pipelines.common.atomic_write import atomic_path
 from data_pipelines.common.hashing import hash64
-from data_pipelines.common.outputs import new_folder
 from data_pipelines.common.progress import print_status
-from data_pipelines.protanno import dataset as protanno
-from data_pipelines.protanno.clusters import HELD_OUT, TEST
+from data_pipelines.protanno.clusters import TEST
 from data_pipelines.protanno.dataset import ProtAnno, Split, Splits, encode_record, open_dataset
-from data_pipelines.protanno.nearest import FILE as NEAREST
 from data_pipelines.protanno.questions import Questions, frozen, said_by
 from data_pipelines.protanno.record import PREFIXES, Record, property_texts
 from data_pipelines.readers.fasta import read_fasta
@@ -162,17 +159,6 @@ def write_fasta(dataset: Path, folder: Path, outside: ProtAnno | None) -> Path:
     return output
 
 
-def records(splits: Iterable[Split]) -> Iterator[Record]:
-    """Yields the records of several splits, without features."""
-    for split in splits:
-        yield from split.without_features()
-
-
-def training(dataset: ProtAnno) -> list[Split]:
-    """The splits used for training."""
-    return [split for name, split in sorted(dataset.splits.items()) if name not in HELD_OUT]
-
-
 def with_questions(dataset: ProtAnno, known: Known) -> ProtAnno:
     """Adds the questions that the dataset's records answer.
 
@@ -203,31 +189,6 @@ def only(dataset: ProtAnno, accessions: Collection[str], *, split: str) -> ProtA
 def _with_split(dataset: ProtAnno, name: str, kept: Sequence[Record]) -> ProtAnno:
     split = Split(list(map(encode_record, kept)))
     return dataset._replace(splits=Splits(dataset.splits | {name: split}))
-
-
-def smaller(source: Path, count: int, output: Path) -> Path:
-    """Reduces the dataset to `count` training records with text; bands are kept.
-
-    The records are those whose accessions have the lowest hashes.
-    """
-    if output.exists():
-        return output
-    dataset = open_dataset(source)
-    names = [record.accession for record in records(training(dataset)) if property_texts(record)]
-    kept = frozenset(sorted(names, key=hash64)[:count])
-    splits = {}
-    for name, split in dataset.splits.items():
-        of_split = list(split)
-        splits[name] = (
-            of_split if name in HELD_OUT else [one for one in of_split if one.accession in kept]
-        )
-    with new_folder(output) as directory:
-        protanno.write(
-            directory, splits, statistics=dataset.statistics | {"training_records_kept": count}
-        )
-        if (source / NEAREST).exists():
-            shutil.copy(source / NEAREST, directory / NEAREST)
-    return output
 
 
 def outside_set(path: Path, folder: Path, dataset: ProtAnno, hits: Path | None) -> ProtAnno:

@@ -8,7 +8,8 @@ from typing import NamedTuple
 import numpy as np
 
 from benchmarks.evidence.measure import Measured
-from benchmarks.real.datasets import Known, outside_set, records, training, with_questions
+from benchmarks.evidence.training_records import records, training
+from benchmarks.real.datasets import Known, outside_set, with_questions
 from benchmarks.real.kept import (
     BASELINES,
     LOSSES,

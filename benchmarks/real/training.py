@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import protclip_train as train
-from benchmarks.real.datasets import run, smaller
+from benchmarks.evidence.training_records import smaller
+from benchmarks.real.datasets import run
 from benchmarks.real.plan import ARMS, CONFIG, MAIN, MASKED, RANDOM, Arm, Form
 from benchmarks.real.planted import write_planted
 from configs.protclip_small import EVALUATIONS
