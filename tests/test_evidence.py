@@ -1,6 +1,8 @@
 """The statistics of the evidence: intervals that cover what they should, Holm's correction,
 verdicts."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -17,7 +19,9 @@ from benchmarks.evidence.intervals import (
 )
 from benchmarks.evidence.measure import Measured
 from benchmarks.evidence.plan import Arm, Study
+from benchmarks.evidence.training_records import training
 from benchmarks.real.intervals import over_clusters
+from data_pipelines.protanno.dataset import open_dataset
 from eval.pretraining import trained_baselines
 
 
@@ -210,6 +214,15 @@ def test_shares_by_records_leave_out_what_is_dropped(dataset_of_clusters):
     assert found["sampling.sources.trembl"] == 5.0
     by_default = runs.resolved(plan.BY_RECORDS, dataset_of_clusters)
     assert by_default["sampling.sources.trembl"] == 3.0
+
+
+def test_a_study_may_learn_from_fewer_records(sample_dataset, tmp_path):
+    (tmp_path / "protanno").symlink_to(sample_dataset / "protanno")
+    whole = plan.STUDIES["sampling"]
+    assert runs.training_data(tmp_path, whole) == tmp_path / "protanno"
+    few = dataclasses.replace(whole, training_records=30)
+    found = open_dataset(runs.training_data(tmp_path, few))
+    assert sum(map(len, training(found))) == 30
 
 
 @pytest.fixture
