@@ -138,11 +138,14 @@ def test_the_manifest_has_the_benchmarks_whose_files_are_there(real, tmp_path):
     assert public.write_manifest(tmp_path, tmp_path) == ["fluorescence", "variants_fluorescence"]
 
 
-def test_every_public_benchmark_can_be_read(real_data, tmp_path):
+def test_every_public_benchmark_has_its_files(real_data, tmp_path):
     names = public.write_manifest(real_data / "real/bench", tmp_path)
     assert {*public.ENTRIES, *(f"variants_{name}" for name in public.ASSAYS)} == set(names)
+    found = manifest.survey(tmp_path)
     for name in names:
-        manifest.load(tmp_path, name)
+        assert found[name]
+        assert all(path.exists() for path in found[name])
+    assert manifest.load(tmp_path, "variants_beta_lactamase").assays
 
 
 def test_every_stage_and_form_is_a_config():
