@@ -108,8 +108,8 @@ QUANTITIES = {
         "map_superfamily",
         "swap",
     ),
-    "sampling": ("mrr", "map"),
-    "few_records": ("mrr", "map"),
+    "sampling": ("mrr", "map", "swap"),
+    "few_records": ("mrr", "map", "swap"),
     "sampling_control": ("mrr", "map"),
 }
 
@@ -171,7 +171,7 @@ DESCRIBED = {
         "ordered", ("linear_whole",), ("ordered", "linear"), RETRIEVED
     ),
     "Our recipe with one part left out": Differences(
-        "ablations", tuple(ABLATED), ("demo", "ours"), (*READ, *PLACED)
+        "ablations", tuple(ABLATED), ("demo", "ours"), (*QUANTITIES["demo"], *PLACED)
     ),
     "Fewer and more steps": Differences(
         "demo_steps", tuple(LENGTHS), ("demo", "linear"), RETRIEVED
@@ -234,7 +234,11 @@ def write(results: Path, output: Path) -> str:
     for name, study in STUDIES.items():
         parts += [f"## {name}", study_table(results, name, study, QUANTITIES[name])]
     parts += ["## Positive control of sampling: MAP, the paper's − uniform", control_line(results)]
-    parts += ["## Where PDA's weights lie (demo)", places_table(results, "demo", STUDIES["demo"])]
+    for name in ("demo", "ablations"):
+        parts += [
+            f"## Where PDA's weights lie ({name})",
+            places_table(results, name, STUDIES[name]),
+        ]
     for title, described in DESCRIBED.items():
         parts += [f"## {title}", differences_table(results, described)]
     page = "\n\n".join(parts) + "\n"
