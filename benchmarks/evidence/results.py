@@ -185,6 +185,9 @@ DESCRIBED = {
     "Sampling of networks": Differences(
         "sampling", tuple(SAMPLED_NETWORKS), ("sampling", "network_uniform"), READ
     ),
+    "Our default and the paper's sampling of networks": Differences(
+        "sampling", ("network_default",), ("sampling", "network_paper"), READ
+    ),
     "Fewer records, linear model": Differences(
         "few_records", ("linear_few",), ("sampling", "linear_uniform"), RETRIEVED
     ),
