@@ -11,7 +11,8 @@ built dataset for retrieval and for active and binding sites. The better model i
 paired resamples of the test data, corrected for all comparisons in the table (Holm). Variation over
 trainings or seeds is not included.
 
-Results are stored in FOLDER, and a second run continues where the first one stopped.
+Results of public benchmarks are stored in FOLDER, and a second run continues where the first one
+stopped.
 """
 
 import argparse
@@ -25,22 +26,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import jax
 import numpy as np
 
 from data_pipelines.build import __main__ as build
 from data_pipelines.common.errors import UserError, command
 from data_pipelines.common.hashing import hash64
 from data_pipelines.common.markdown import interval, number, table
+from data_pipelines.protanno.dataset import ProtAnno, open_dataset
 from eval import __main__ as evaluate
 from eval.benchmarks.families import BENCHMARKS
 from eval.metrics.comparison import holm, paired_p_value
+from eval.metrics.resamples import resamples_of
 from eval.pretraining.site_localisation import NULLS
-from eval.reporting.report import RESAMPLES_FILE
-from protclip_jax.checkpoints import metadata
-from protclip_jax.checkpoints.parameters import save_params
-from protclip_jax.convert.checkpoint import network
-from protclip_jax.models.initialize import init_params
+from eval.public.random_weights import VERDICTS, better
+from eval.registry import make_evaluation
+from protclip_jax.inference.protclip import ProtCLIP
 
 ROWS = 1000
 SMALL = (
@@ -65,9 +65,6 @@ SMALL = (
     *("cross_modal.no_relation_control=False", "cross_modal.batch_triplets=1024"),
 )
 """Overrides that make the protocols affordable on a CPU core; the defaults are the full ones."""
-ALPHA = 0.05
-"""The probability that any verdict of the table is wrong is at most this."""
-VERDICTS = ("trained", "within noise", "random", "not compared")
 BUILT = ("retrieval", "site_localisation")
 SEQUENCES = (
     *("deepfri_ec/nrPDB-EC_2020.04_test_sequences.fasta.gz", "deepfri_ec/ses_EC_valid.jsonl.gz"),
@@ -187,49 +184,29 @@ def gene_sequences(flat_files: Sequence[Path], folder: Path) -> str:
     return str(path.resolve())
 
 
-def random_checkpoint(trained: Path, folder: Path) -> Path:
-    """Creates a checkpoint with the trained one's config and tokenizer, and initial parameters."""
-    if not (folder / "config.json").exists():
-        config = metadata.read_model_config(trained)
-        tokenizer = metadata.load_text_tokenizer(trained)
-        save_params(folder, init_params(network(config, tokenizer), jax.random.key(config["seed"])))
-        metadata.write_metadata(folder, config, tokenizer)
-    return folder
+def public_report(checkpoint: Path, data_dir: Path, output: Path, names: Sequence[str]) -> dict:
+    """The public benchmarks in the report of `python -m eval --random_weights`."""
+    arguments = ["--checkpoint", checkpoint, "--data_dir", data_dir, "--output", output]
+    arguments += ["--cache", output / "embeddings", "--random_weights", "--benchmarks", *names]
+    if evaluate.main([str(argument) for argument in (*arguments, "--set", *SMALL)]):
+        raise UserError(f"the evaluation of {checkpoint} failed; see its message above.")
+    return json.loads((output / "report.json").read_text(encoding="utf-8"))["benchmarks"]
 
 
 class Evaluated(NamedTuple):
-    """A report and the resamples of its intervals."""
+    """A model's report on the built dataset, by evaluation, and the resamples of its intervals."""
 
     report: dict
     resamples: dict[str, np.ndarray]
 
 
-def evaluated(checkpoint: Path, data_dir: Path, output: Path, *more: str) -> dict:
-    """Runs `python -m eval` and returns its report."""
-    arguments = [
-        "--checkpoint",
-        checkpoint,
-        "--data_dir",
-        data_dir,
-        "--output",
-        output,
-        "--cache",
-        output / "embeddings",
-        *more,
-    ]
-    if evaluate.main(list(map(str, arguments))):
-        raise UserError(f"the evaluation of {checkpoint} failed; see its message above.")
-    return json.loads((output / "report.json").read_text(encoding="utf-8"))
-
-
-def resamples_below(output: Path) -> dict[str, np.ndarray]:
-    """Reads resamples: benchmark headlines as `NAME/METRIC/interval`, dataset numbers by key."""
-    found = {}
-    for path in sorted(output.glob("public/results/*.npz")):
-        with np.load(path) as arrays:
-            found |= {f"{path.stem}/{name}": arrays[name] for name in arrays}
-    with np.load(output / "built" / RESAMPLES_FILE) as arrays:
-        return found | {name: arrays[name] for name in arrays}
+def evaluated(model: ProtCLIP, dataset: ProtAnno) -> Evaluated:
+    """Measures a model on the built dataset."""
+    report = {}
+    for name in BUILT:
+        evaluation = make_evaluation(name, dataset, {"split": "test", "pool": 1024})
+        report[evaluation.key] = evaluation.report(model, control=None)
+    return Evaluated(report, resamples_of(report))
 
 
 class Compared(NamedTuple):
@@ -246,29 +223,28 @@ class Compared(NamedTuple):
     controls: str
 
 
-def comparisons(trained: Evaluated, random: Evaluated) -> list[Compared]:
-    """Compares every headline number of both reports."""
+def public_comparisons(results: Mapping[str, Mapping]) -> list[Compared]:
+    """Every headline number of a public report, of both models."""
     compared = []
-    for name, result in trained.report["benchmarks"].items():
-        for metric, value in result.get("headline", {}).items():
-            other = random.report["benchmarks"][name]["headline"][metric]
-            p_value = p_of(value, other, f"{name}/{metric}/interval", trained, random)
-            own = shown_controls(result, metric)
-            compared.append(Compared(name, metric, value, other, p_value, own))
-    others = built_numbers(random.report)
-    for key, value in built_numbers(trained.report).items():
-        p_value = p_of(value, others[key], value["key"], trained, random)
-        compared.append(Compared(*key.split(" ", 1), value, others[key], p_value, value["control"]))
+    for name, result in results.items():
+        for metric, random in result.get("random_weights", {}).items():
+            own, p_value = result["headline"][metric], random["p_value"]
+            p_value = math.nan if p_value is None else p_value
+            controls = shown_controls(result, metric)
+            compared.append(Compared(name, metric, own, random, p_value, controls))
     return compared
 
 
-def p_of(value: Mapping, other: Mapping, key: str, trained: Evaluated, random: Evaluated) -> float:
-    """The p-value of the paired difference of two numbers with resamples named `key`."""
-    if None in (value["mean"], other["mean"]) or key not in trained.resamples:
-        return math.nan
-    return paired_p_value(
-        value["mean"] - other["mean"], trained.resamples[key], random.resamples[key]
-    )
+def built_comparisons(trained: Evaluated, random: Evaluated) -> list[Compared]:
+    """Every headline number on the built dataset, of both models."""
+    compared, others = [], built_numbers(random.report)
+    for key, own in built_numbers(trained.report).items():
+        other, p_value = others[key], math.nan
+        if own["key"] in trained.resamples:
+            pair = trained.resamples[own["key"]], random.resamples[own["key"]]
+            p_value = paired_p_value(own["mean"] - other["mean"], *pair)
+        compared.append(Compared(*key.split(" ", 1), own, other, p_value, own["control"]))
+    return compared
 
 
 def shown_controls(result: Mapping, metric: str) -> str:
@@ -306,24 +282,16 @@ def built_numbers(report: Mapping) -> dict[str, dict]:
     return numbers
 
 
-def verdict(compared: Compared, corrected: float) -> str:
-    """Names the better model if the corrected p-value is below `ALPHA`, else `within noise`."""
-    if math.isnan(corrected):
-        return "not compared"
-    if corrected >= ALPHA:
-        return "within noise"
-    smaller = compared.metric in ("mae", "rmse")
-    above = compared.trained["mean"] > compared.random["mean"]
-    return "trained" if above != smaller else "random"
-
-
 def rows(compared: Sequence[Compared]) -> list[list[str]]:
     """Formats one table row per comparison, all corrected together."""
     lines = []
     for own, corrected in zip(compared, holm([own.p_value for own in compared]), strict=True):
         models = (own.trained, own.random)
         cells = [f"{number(value['mean'])} {interval(value['interval'])}" for value in models]
-        decided = [verdict(own, corrected), number(corrected)]
+        difference = (
+            math.nan if math.isnan(own.p_value) else own.trained["mean"] - own.random["mean"]
+        )
+        decided = [better(own.metric, difference, corrected), number(corrected)]
         lines.append([own.benchmark, own.metric, *cells, *decided, own.controls])
     return lines
 
@@ -361,22 +329,17 @@ def main(arguments: list[str] | None = None) -> None:
         held_out = ["--validation_fraction", "0.05", "--test_fraction", "0.8", "--skip_overlap"]
         build.main(["--input", *map(str, flat), "--output", str(built), *held_out])
 
-    weights = {
-        "trained": options.checkpoint,
-        "random": random_checkpoint(options.checkpoint, options.folder / "random"),
-    }
-    measured = {}
-    for name, checkpoint in weights.items():
-        output = options.folder / f"of_{name}"
-        selection = ["--benchmarks", *options.benchmarks, "--set", *SMALL]
-        report = evaluated(checkpoint, public, output / "public", *selection)
-        stored = output / "built" / "report.json"
-        if not stored.exists():
-            evaluated(checkpoint, built, stored.parent, "--pool", "1024", "--benchmarks", *BUILT)
-        report |= json.loads(stored.read_text(encoding="utf-8"))
-        measured[name] = Evaluated(report, resamples_below(output))
-
-    lines = rows(comparisons(measured["trained"], measured["random"]))
+    output = options.folder / "report"
+    results = public_report(options.checkpoint, public, output, options.benchmarks)
+    model = ProtCLIP.load(options.checkpoint)
+    names = model.config["tokenizer"]["names"]
+    dataset = evaluate.as_read_by(
+        options.checkpoint, model.config, open_dataset(built, names=names)
+    )
+    trained, random = (
+        evaluated(weights, dataset) for weights in (model, model.with_random_weights())
+    )
+    lines = rows(public_comparisons(results) + built_comparisons(trained, random))
     header = [
         "benchmark",
         "metric",
@@ -388,9 +351,8 @@ def main(arguments: list[str] | None = None) -> None:
     ]
     verdicts = Counter(line[4] for line in lines)
     counts = {word: verdicts[word] for word in VERDICTS}
-    benchmarks = measured["trained"].report["benchmarks"]
-    absent = {name: result["missing"] for name, result in benchmarks.items() if "missing" in result}
-    absent |= {name: "no data available" for name in BENCHMARKS if name not in benchmarks}
+    absent = {name: result["missing"] for name, result in results.items() if "missing" in result}
+    absent |= {name: "no data available" for name in BENCHMARKS if name not in results}
     totals = ", ".join(f"{word}: {count}" for word, count in counts.items())
     page = [table(header, lines), totals]
     page += [f"Not measured: {name} ({reason})." for name, reason in absent.items()]

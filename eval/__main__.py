@@ -1,10 +1,11 @@
 """`python -m eval`: evaluates a checkpoint on a dataset or benchmarks, or vectors on benchmarks."""
 
 import argparse
+import dataclasses
 import functools
 import pathlib
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from data_pipelines.common.bucket import is_bucket
 from data_pipelines.common.errors import UserError, command
@@ -16,12 +17,19 @@ from data_pipelines.protanno.record import RECOMMENDED
 from eval.benchmarks.families import BENCHMARKS
 from eval.calibration.calibrate import calibrate_checkpoint, refuse_calibrated
 from eval.claims.check import check_claims
-from eval.command_line import ALL, controls, parse_arguments
+from eval.command_line import (
+    ALL,
+    BUILT_ONLY,
+    PUBLIC_ONLY,
+    changed,
+    controls,
+    parse_arguments,
+)
 from eval.pretraining.evaluation import Control, Evaluation
 from eval.pretraining.evaluations import EVALUATIONS
 from eval.pretraining.hit_files import hit_files
 from eval.pretraining.trained_baselines import TrainedBaselines
-from eval.public import suite
+from eval.public import random_weights, suite
 from eval.public.config_files import load_configs
 from eval.public.subjects import CheckpointModel
 from eval.public.vector_report import evaluate_vectors
@@ -227,22 +235,15 @@ def selected_evaluation(name: str, dataset: ProtAnno, measured_on: Mapping) -> E
 def main(arguments: list[str] | None = None) -> None:
     """Measures what the command line names and writes the report."""
     options = parse_arguments(arguments)
-    of_models = ("step", "max_existence", "cache", *controls())
+    built, public = changed(options, BUILT_ONLY), changed(options, PUBLIC_ONLY)
+    of_checkpoints = (*built, "step", "random_weights", *controls())
     if options.claims:
-        unread = (*of_models, "set", "calibrate", "labels")
+        unread = (*of_checkpoints, *public, "calibrate", "labels")
         refuse_unread(options, unread, owner="commands without --claims")
         check_claims(options)
     elif options.calibrate:
-        of_evaluations = (
-            "max_existence",
-            "hits",
-            "random_weights",
-            "pretrained_on",
-            "cache",
-            "set",
-            *controls(),
-        )
-        refuse_unread(options, of_evaluations, owner="evaluations, not to --calibrate")
+        unread = ("max_existence", "hits", "random_weights", *controls(), *public)
+        refuse_unread(options, unread, owner="evaluations, not to --calibrate")
         if options.benchmarks != ALL:
             raise UserError(
                 "--benchmarks only applies to evaluations, not to --calibrate; remove it."
@@ -251,10 +252,37 @@ def main(arguments: list[str] | None = None) -> None:
     elif options.labels:
         refuse_unread(options, ("labels",), owner="--calibrate")
     elif options.embeddings:
-        refuse_unread(options, of_models, owner="--checkpoint")
+        unread = (*of_checkpoints, "pretrained_on", "cache")
+        refuse_unread(options, unread, owner="--checkpoint")
         evaluate_vectors(options)
     else:
         evaluate_checkpoint(options)
+
+
+def refuse_without_reader(
+    options: argparse.Namespace, own: Sequence[str], public: Sequence[str]
+) -> None:
+    """Raises UserError if an option is given that none of the chosen evaluations reads."""
+    if not own:
+        unread = changed(options, BUILT_ONLY)
+        refuse_unread(options, unread, owner="evaluations on a built dataset")
+    if not public:
+        refuse_unread(options, changed(options, PUBLIC_ONLY), owner="benchmarks on public data")
+    for option in controls():
+        reading = [name for name, one in EVALUATIONS.items() if one.reads_control(option)]
+        if not set(reading) & set(own):
+            refuse_unread(options, [option], owner=" and ".join(reading))
+    comparing = [name for name, one in EVALUATIONS.items() if one.compares_transfers]
+    if not set(comparing) & set(own):
+        owner = " and ".join(comparing)
+        refuse_unread(options, ["hits"], owner=owner)
+        if not public:
+            refuse_unread(options, ["random_weights"], owner=f"{owner}, and to public data")
+    if public and options.random_weights and options.protocol != "probe":
+        raise UserError(
+            f"--random_weights compares frozen networks, but --protocol={options.protocol} trains "
+            "them; remove one of the two."
+        )
 
 
 def calibrate(options: argparse.Namespace) -> None:
@@ -308,6 +336,7 @@ def evaluate_checkpoint(options: argparse.Namespace) -> None:
     checkpoint = open_checkpoint(options.checkpoint, options.step)
     config = read_config(checkpoint)
     own, public = choose(options)
+    refuse_without_reader(options, own, public)
     beside = options.output if copied else checkpoint
     output, cache = options.output or beside / "eval", options.cache or beside / "embeddings"
     for folder, named in ((output, options.output), (cache, options.cache)):
@@ -336,7 +365,7 @@ def evaluate(
         measured.
     """
     own, public = chosen
-    sections, figures, left_out, results = {}, {}, {}, {}
+    sections, figures, left_out, results, of_untrained = {}, {}, {}, {}, {}
     provenance = {
         "checkpoint": str(options.checkpoint),
         "config": digest(config),
@@ -376,12 +405,13 @@ def evaluate(
             "parameters": model.fingerprint,
         }
         provenance |= {"set": " ".join(options.set)}
+        provenance |= {"random_weights": True} if options.random_weights else {}
         learnt = pretraining_data(options, checkpoint)
         provenance["pretraining"] = None if learnt is None else learnt.fingerprint
     refuse_other_report(output, provenance)
 
+    untrained = model.with_random_weights() if options.random_weights else None
     if own:
-        untrained = model.with_random_weights() if options.random_weights else None
         baselines = TrainedBaselines(dataset, completed(config), hits, untrained)
         figures, left_out = training_figures.training_figures(checkpoint, as_followed, baselines)
     for number, (name, evaluation) in enumerate(zip(own, evaluations, strict=True), 1):
@@ -391,11 +421,23 @@ def evaluate(
         sections[evaluation.key] = (result, evaluation.markdown(result))
         figures |= evaluation.figures(model)
     if public:
-        subject = CheckpointModel(model, checkpoint, provenance["step"], cache)
         measured = suite.Suite(
-            subject, options.protocol, configs=configs, folder=output, pretraining=learnt
+            CheckpointModel(model, checkpoint, provenance["step"], cache),
+            options.protocol,
+            configs=configs,
+            folder=output,
+            pretraining=learnt,
         )
         results = measured.results(public, options.data_dir)
+        if untrained is not None:
+            print_status("the same benchmarks with random weights:")
+            of_untrained = dataclasses.replace(
+                measured,
+                subject=CheckpointModel(untrained, checkpoint, provenance["step"], cache),
+                folder=output / random_weights.FOLDER,
+                shared={},
+            ).results(public, options.data_dir)
+            results = random_weights.compare(results, of_untrained, output)
         sections["benchmarks"] = (results, benchmark_report.markdown(results))
         figures |= benchmark_figures.figures(results)
     # A report of failures alone would replace one that says more.
@@ -410,6 +452,7 @@ def evaluate(
         )
         print_report(output, sections)
     suite.refuse_failures(results)
+    suite.refuse_failures(of_untrained)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import argparse
 import pathlib
+from collections.abc import Sequence
 
 from eval.benchmarks.families import BENCHMARKS
 from eval.pretraining.evaluation import Control
@@ -10,6 +11,11 @@ from eval.public.protocols import PROTOCOLS
 
 ALL = ["all"]
 """Benchmarks that are measured if none is named."""
+
+BUILT_ONLY = ("split", "pool", "max_existence", "hits")
+"""Options that only evaluations on a built dataset read, besides those of `controls`."""
+PUBLIC_ONLY = ("protocol", "pretrained_on", "cache", "configs", "set")
+"""Options that only benchmarks on public data read."""
 
 
 def controls() -> dict[str, Control]:
@@ -20,6 +26,21 @@ def controls() -> dict[str, Control]:
 
 def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     """The command line; argparse exits with code 2 on arguments it does not understand."""
+    parser = make_parser()
+    options = parser.parse_args(arguments)
+    if not (options.checkpoint or options.embeddings or options.claims):
+        parser.error("one of the arguments --checkpoint --embeddings is required")
+    return options
+
+
+def changed(options: argparse.Namespace, names: Sequence[str]) -> list[str]:
+    """Those of the named options that do not have their default."""
+    parser = make_parser()
+    return [name for name in names if getattr(options, name) != parser.get_default(name)]
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """All options of the command."""
     parser = argparse.ArgumentParser(
         prog="python -m eval",
         epilog="Example: python -m eval --checkpoint runs/demo --benchmarks retrieval --pool 256",
@@ -81,6 +102,13 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
         help="folder for the report (default: CHECKPOINT/eval, or FILE.eval)",
     )
 
+    parser.add_argument(
+        "--random_weights",
+        action="store_true",
+        help="also measure the same network with random weights, in retrieval and single_property "
+        "and on public data",
+    )
+
     built = parser.add_argument_group("on a built dataset")
     built.add_argument("--split", default="test", help="split to evaluate on (default %(default)s)")
     built.add_argument(
@@ -111,11 +139,6 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
         metavar="FILE",
         help="with --calibrate: libraries whose ids records state, such as go.obo and enzyme.dat, "
         "for confidences of their labels",
-    )
-    built.add_argument(
-        "--random_weights",
-        action="store_true",
-        help="also measure the same network with random weights, as a baseline",
     )
     for option, control in controls().items():
         built.add_argument(f"--{option}", metavar="DIR", help=control.help)
@@ -153,7 +176,4 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
         metavar="NAME.FIELD=VALUE",
         help="change some, such as probe.max_epochs=20",
     )
-    options = parser.parse_args(arguments)
-    if not (options.checkpoint or options.embeddings or options.claims):
-        parser.error("one of the arguments --checkpoint --embeddings is required")
-    return options
+    return parser

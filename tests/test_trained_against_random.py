@@ -5,24 +5,40 @@ import json
 import numpy as np
 import pytest
 
-from benchmarks.trained_against_random import Evaluated, comparisons, resamples_below, rows
+from benchmarks.trained_against_random import (
+    Evaluated,
+    built_comparisons,
+    public_comparisons,
+    rows,
+)
 from data_pipelines.common.json_object import to_json
 from eval.metrics.resamples import resamples_of, write_resamples
 from eval.metrics.statistics import bootstrap_interval
 from eval.pretraining.site_localisation import NULLS
+from eval.public.random_weights import FOLDER, NOISE, RANDOM, TRAINED, compare
 
 ITEMS = 2000
 
 
-def evaluated(folder, values):
-    """A model whose metrics are means over items, with what a built dataset's report needs."""
+def benchmarks(folder, values):
+    """Results of public benchmarks, with their resamples in the folder; metrics are means over
+    items."""
     headline = {
-        name: {"mean": float(own.mean()), "interval": bootstrap_interval(own)}
+        name: {"mean": float(own.mean()), "std": 0.0, "interval": bootstrap_interval(own)}
         for name, own in values.items()
     }
-    (folder / "public/results").mkdir(parents=True)
-    (folder / "built").mkdir()
-    write_resamples(folder / "public/results/gb1.npz", resamples_of(headline))
+    (folder / "results").mkdir(parents=True)
+    write_resamples(folder / "results/gb1.npz", resamples_of(headline))
+    controls = [{"protocol": "k-mers", "metrics": {"spearman": {"mean": 0.3}}}]
+    results = {
+        "gb1": {"headline": headline, "result": {"controls": controls}},
+        "ec": {"missing": "files"},
+    }
+    return json.loads(json.dumps(to_json(results)))
+
+
+def on_built_data():
+    """A model's report on a built dataset; that of another model is the same."""
     same = bootstrap_interval(np.arange(20.0))
     built = {
         "retrieval": {f"{name}_r1": 9.5 for name in ("p2t", "t2p")},
@@ -35,14 +51,7 @@ def evaluated(folder, values):
     built["sites"]["kinds"]["active_site"] |= {
         name: {"mean": 0.5, "p_value": 1.0} for name in NULLS
     }
-    write_resamples(folder / "built/resamples.npz", resamples_of(built))
-    controls = [{"protocol": "k-mers", "metrics": {"spearman": {"mean": 0.3}}}]
-    benchmarks = {
-        "gb1": {"headline": headline, "result": {"controls": controls}},
-        "ec": {"missing": "files"},
-    }
-    report = json.loads(json.dumps(to_json({"benchmarks": benchmarks} | built)))
-    return Evaluated(report, resamples_below(folder))
+    return Evaluated(built, resamples_of(built))
 
 
 @pytest.fixture
@@ -65,7 +74,10 @@ def compared_models(tmp_path):
     }
     trained = {name: hard + effect + noise() for name, effect in effects.items()}
     random = {name: hard + noise() for name in effects}
-    compared = comparisons(evaluated(tmp_path / "a", trained), evaluated(tmp_path / "b", random))
+    untrained = benchmarks(tmp_path / FOLDER, random)
+    results = compare(benchmarks(tmp_path, trained), untrained, tmp_path)
+    compared = public_comparisons(results)
+    compared += built_comparisons(on_built_data(), on_built_data())
     shown = {(line[0], line[1]): line for line in rows(compared)}
     return shown, {one.metric: one.p_value for one in compared}
 
@@ -75,15 +87,15 @@ def test_differences_are_paired_and_corrected(compared_models):
     better = {metric: line[4] for (_, metric), line in lines.items()}
     # Of independent means the standard error would be 0.033, and none would differ from noise in 13
     # comparisons; it is 0.0095.
-    assert (better["spearman"], better["mae"], better["pearson"]) == ("trained", "random", "random")
-    assert {better[f"none {count}"] for count in range(6)} == {"within noise"}
+    assert (better["spearman"], better["mae"], better["pearson"]) == (TRAINED, RANDOM, RANDOM)
+    assert {better[f"none {count}"] for count in range(6)} == {NOISE}
     # Alone it would be significant.
     assert 0.05 / 10 < p_values["weak"] < 0.05
-    assert better["weak"] == "within noise"
+    assert better["weak"] == NOISE
 
 
 def test_a_row_has_both_numbers_and_the_controls(compared_models):
     lines, _ = compared_models
     assert lines["gb1", "spearman"][6] == "k-mers 0.300"
-    assert lines["retrieval", "p2t"][4:] == ["within noise", "1.00", "chance 0.100, k-mers 0.100"]
+    assert lines["retrieval", "p2t"][4:] == [NOISE, "1.00", "chance 0.100, k-mers 0.100"]
     assert len(lines) == 10 + 3

@@ -49,3 +49,11 @@ def write_resamples(path: Path, resamples: Resamples) -> None:
             archive.writestr(
                 zipfile.ZipInfo(f"{name}.npy"), content.getvalue(), zipfile.ZIP_DEFLATED
             )
+
+
+def read_resamples(path: Path) -> Resamples:
+    """The arrays that `write_resamples` wrote; none without the file."""
+    if not path.exists():
+        return {}
+    with np.load(path) as arrays:
+        return dict(arrays)

@@ -85,18 +85,25 @@ class Evaluation(abc.ABC):
       name: on the command line and in `config.evals`.
       key: its object in report.json and the prefix of its metric names; by default the name.
       control: a second checkpoint that `report` compares with, None if it takes none.
+      compares_transfers: whether `report` reads the `hits` and `untrained` of its baselines.
       captions: of all its figures, by name.
     """
 
     name: ClassVar[str]
     key: ClassVar[str]
     control: ClassVar[Control | None] = None
+    compares_transfers: ClassVar[bool] = False
     captions: ClassVar[Mapping[str, str]] = {}
 
     def __init_subclass__(cls, **arguments) -> None:
         super().__init_subclass__(**arguments)
         if "name" in vars(cls) and "key" not in vars(cls):
             cls.key = cls.name
+
+    @classmethod
+    def reads_control(cls, option: str) -> bool:
+        """Whether `report` compares with the checkpoint of that option."""
+        return cls.control is not None and cls.control.option == option
 
     @abc.abstractmethod
     def metrics(self, model: Model) -> dict[str, float]:

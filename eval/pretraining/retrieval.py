@@ -106,6 +106,7 @@ class Retrieval(Evaluation):
     """Retrieval among a split's first `pool` records with distinct biotexts."""
 
     name = "retrieval"
+    compares_transfers = True
     captions = {
         "retrieval": "Retrieval on the training run's own pool over steps, beside baselines on "
         "that pool. The linear model was chosen on validation records. The judge knows what is "

@@ -105,6 +105,7 @@ class SingleProperty(Evaluation):
     """MAP by kind on a split's first `pool` records with distinct biotexts."""
 
     name = "single_property"
+    compares_transfers = True
 
     def __init__(
         self, dataset: ProtAnno, *, split: str, pool: int = 1024, max_existence: int | None = None

@@ -92,8 +92,9 @@ def bars(measured: Sequence[Mapping]) -> Figure | None:
 
 
 def best_control(result: Mapping, metric: str) -> float | None:
-    """A benchmark's best control in a metric, None if no control has it."""
+    """A benchmark's best control in a metric, random weights among them; None without any."""
     found = [control["metrics"] for control in result["result"].get("controls", ())]
+    found.append(result.get("random_weights", {}))
     return max(
         (finite(metrics[metric]["mean"]) for metrics in found if metric in metrics), default=None
     )

@@ -15,7 +15,16 @@ the number with them. *Published* numbers are on the published data sets, by the
 brackets: beside data that are not those (**other data** in the last column), or beside numbers of
 ours by another protocol, they tell nothing about the difference.
 
-{data}{missing}"""
+{random_weights}{data}{missing}"""
+RANDOM_WEIGHTS = """### Beside random weights
+
+{table}
+
+The same network, with the weights that a training with its seed starts from, on the same proteins.
+Differences are paired; *better* and *p* are corrected for all rows of this table (Holm). One seed
+of random weights was measured: how much others differ is not included.
+
+"""
 PARTIAL = "**other data**"
 
 
@@ -38,6 +47,7 @@ def markdown(results: Mapping[str, Mapping]) -> str:
     ]
     return SECTION.format(
         families="\n\n".join(parts),
+        random_weights=_random_weights(measured),
         data=_data(measured),
         missing="".join(f"\n\n{sentence}" for sentence in missing),
     )
@@ -144,6 +154,20 @@ def _with_seen(result: Mapping, metric: str) -> str:
     """The metric including test proteins seen in pretraining; empty if there are none."""
     value = result.get("headline_with_seen", {}).get(metric)
     return f"{number(value['mean'])} {interval(value['interval'])}" if value else ""
+
+
+def _random_weights(results: Sequence[Mapping]) -> str:
+    """The section on random weights; empty if they were not measured."""
+    rows = []
+    for result in results:
+        for metric, random in result.get("random_weights", {}).items():
+            own = result["headline"][metric]
+            cells = [f"{number(one['mean'])} {interval(one['interval'])}" for one in (own, random)]
+            between = interval(random["difference_interval"])
+            cells += [f"{number(random['difference'])} {between}", random["better"]]
+            rows.append([result["benchmark"], metric, *cells, number(random["p_holm"])])
+    header = ["benchmark", "metric", "ours", "random weights", "difference", "better", "p"]
+    return RANDOM_WEIGHTS.format(table=table(header, rows)) if rows else ""
 
 
 def _data_row(result: Mapping) -> list[str]:

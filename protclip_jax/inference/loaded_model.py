@@ -78,14 +78,7 @@ class LoadedModel:
         """The same network with the initial parameters of training with `config.seed`.
 
         It serves as a baseline for what the architecture alone achieves.
-
-        Raises:
-          UserError: the checkpoint lacks a tower.
         """
-        if self._model.config.text is None or self._model.config.protein is None:
-            raise UserError(
-                "random weights need a checkpoint with both towers; omit --random_weights."
-            )
         params = jax.jit(
             lambda: init_params(self._model, jax.random.key(self.config.get("seed", 0)))
         )()

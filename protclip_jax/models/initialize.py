@@ -21,6 +21,8 @@ def seed_key(seed: int) -> jax.Array:
 def init_params(model: ProtCLIPModel, key: jax.Array) -> dict:
     """Random parameters as a nested tree (float32).
 
+    For a model with a single tower, only that tower's group exists.
+
     Example:
       >>> import jax
       >>> from protclip_jax.models.bert import BertConfig
@@ -35,8 +37,14 @@ def init_params(model: ProtCLIPModel, key: jax.Array) -> dict:
       (4, 8)
     """
     ones = jnp.ones((1, 4), jnp.int32)
-    params = model.init(key, ones, ones, ones)["params"]
-    protein = model.config.protein
+    protein, text = model.config.protein, model.config.text
+    if text is None:
+        variables = model.init(key, ones, ones, ones, 1, method=ProtCLIPModel.encode_protein)
+    elif protein is None:
+        variables = model.init(key, ones, ones, ones, method=ProtCLIPModel.encode_text)
+    else:
+        variables = model.init(key, ones, ones, ones)
+    params = variables["params"]
     if protein is not None and protein.initial_attention == NEIGHBOURS:
         attention = params["protein"]["layers"]["attention"]
         attention["qkv"] = look_at_neighbours(attention["qkv"], protein)
@@ -53,28 +61,12 @@ def abstract_params(model: ProtCLIPModel) -> dict:
 
 
 def abstract_groups(model: ProtCLIPModel, groups: Collection[str]) -> dict:
-    """Shapes and dtypes of the named parameter groups.
-
-    For a model with a single tower, only that tower's group exists.
+    """Shapes and dtypes of the named parameter groups, as in `init_params`.
 
     Raises:
       UserError: the model has no group of that name.
     """
-    key, ones = jax.random.key(0), jnp.ones((1, 4), jnp.int32)
-    if model.config.text is None:
-
-        def init():
-            return model.init(key, ones, ones, ones, 1, method=ProtCLIPModel.encode_protein)
-
-        known = jax.eval_shape(init)["params"]
-    elif model.config.protein is None:
-
-        def init():
-            return model.init(key, ones, ones, ones, method=ProtCLIPModel.encode_text)
-
-        known = jax.eval_shape(init)["params"]
-    else:
-        known = abstract_params(model)
+    known = abstract_params(model)
     if foreign := set(groups) - known.keys():
         raise UserError(
             f"the checkpoint holds '{min(foreign)}', but its config describes only "

@@ -228,6 +228,14 @@ def test_undefined_numbers_are_null(run, workdir, monkeypatch):
         (["--checkpoint", "{run}", "--split", "tset"], "tset"),
         (["--checkpoint", "{run}", "--control", "{run}"], "loss.pda=1.0"),
         (["--checkpoint", "{run}", "--pool", "1"], "pool=1"),
+        (
+            ["--checkpoint", "{run}", "--benchmarks", "losses", "--control", "{run}"],
+            "--control only applies to segment_localisation",
+        ),
+        (
+            ["--checkpoint", "{run}", "--benchmarks", "losses", "--hits", "a=b"],
+            "--hits only applies to retrieval and single_property; remove it.",
+        ),
     ],
 )
 def test_mistakes_are_one_sentence(run, workdir, capsys, arguments, message):

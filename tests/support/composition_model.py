@@ -2,6 +2,7 @@
 evaluates it."""
 
 import sys
+import zlib
 from typing import ClassVar
 from unittest import mock
 
@@ -42,10 +43,36 @@ class Composition:
     def encode_texts(self, texts):
         return composition(list(map(residues_of, texts)))
 
+    def with_random_weights(self):
+        return Noise()
+
     def variant_scores(self, sequences, variants, *, method):
         """The composition's own scale, as the miniature data have it."""
         del sequences, method
         return [np.array(list(map(_effect, own)), np.float32) for own in variants]
+
+
+class Noise(Composition):
+    """The random weights of `Composition`: vectors and scores that tell nothing of what they are
+    for."""
+
+    fingerprint = "1" * 64
+
+    def represent(self, sequences, *, kinds, windows):
+        del windows
+        return {kinds[0]: np.stack(list(map(_noise, sequences)))}
+
+    def encode_texts(self, texts):
+        return np.stack(list(map(_noise, texts)))
+
+    def variant_scores(self, sequences, variants, *, method):
+        del sequences, method
+        return [np.array([_noise(str(one))[0] for one in own], np.float32) for own in variants]
+
+
+def _noise(item):
+    drawn = np.random.default_rng(zlib.crc32(item.encode())).normal(size=20)
+    return drawn.astype(np.float32)
 
 
 def main(arguments):

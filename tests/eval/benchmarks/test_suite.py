@@ -11,6 +11,7 @@ import types
 import numpy as np
 import pytest
 
+from data_pipelines.common.errors import UserError
 from data_pipelines.tokenizers.text_tokenizer import SPECIAL_TOKENS, UNCASED, TextTokenizer
 from eval import __main__ as cli
 from eval.benchmarks.families import BENCHMARKS
@@ -18,7 +19,7 @@ from eval.data import manifest
 from eval.public import suite
 from eval.public.subjects import CheckpointModel
 from tests.support import miniature
-from tests.support.composition_model import Composition
+from tests.support.composition_model import Composition, Noise
 
 ONE_OF_EACH = ["membrane", "go_mf", "stability", "similarity_mf", "shs27k", "prot2bp"]
 ONE_OF_EACH += ["zero_shot_localisation", "zero_shot_reaction", "few_shot_membrane"]
@@ -226,6 +227,67 @@ def test_two_evaluations_at_once_share_a_cache(data_dir, tmp_path):
         assert result["headline"] == reports[1][name]["headline"]
 
 
+def test_random_weights_stand_beside_every_benchmark(run, data_dir, tmp_path, monkeypatch, capsys):
+    command, model, output = run
+    names = ["membrane", "stability", "few_shot_membrane", "variants_fluorescence"]
+    asked = ["--data_dir", data_dir, "--benchmarks", *names, "--set", *SMALL]
+    assert command(*asked, "--random_weights") == 0
+    assert "the same benchmarks with random weights:" in capsys.readouterr().err
+    found = json.loads((output / "report.json").read_text())["benchmarks"]
+
+    # Their numbers are those of a command of their own.
+    monkeypatch.setattr(cli, "load", lambda directory, step: (Noise(), 3))
+    assert command(*asked, "--output", tmp_path / "alone") == 0
+    alone = json.loads((tmp_path / "alone" / "report.json").read_text())["benchmarks"]
+    for name in names:
+        beside = found[name]["random_weights"]
+        assert beside.keys() == alone[name]["headline"].keys() == found[name]["headline"].keys()
+        for metric, value in alone[name]["headline"].items():
+            assert {key: beside[metric][key] for key in value} == value
+        assert "random_weights" not in alone[name]
+
+    # Composition is what the labels are made of.
+    accuracy = found["membrane"]["random_weights"]["accuracy"]
+    assert accuracy["better"] == "trained"
+    own = found["membrane"]["headline"]["accuracy"]["mean"]
+    assert accuracy["difference"] == pytest.approx(own - accuracy["mean"])
+    drawn = [
+        np.load(folder / "results/membrane.npz")["accuracy/interval"].astype(float)
+        for folder in (output, tmp_path / "alone")
+    ]
+    assert accuracy["difference_interval"] == pytest.approx(
+        np.percentile(drawn[0] - drawn[1], [2.5, 97.5]), abs=1e-9
+    )
+    assert accuracy["p_value"] < accuracy["p_holm"] < 0.05
+    page = (output / "report.md").read_text()
+    assert "### Beside random weights" in page
+    assert re.search(r"\| membrane \| accuracy \| .* \| trained \| ", page)
+    assert "Beside random weights" not in (tmp_path / "alone" / "report.md").read_text()
+
+    # A second run computes nothing.
+    monkeypatch.setattr(cli, "load", lambda directory, step: (model, 3))
+    before = {path: path.stat().st_mtime_ns for path in output.rglob("results/*")}
+    assert len(before) == 2 * 2 * len(names)
+    assert command(*asked, "--random_weights") == 0
+    assert {path: path.stat().st_mtime_ns for path in output.rglob("results/*")} == before
+
+
+def test_a_failure_of_random_weights_alone_is_told(run, data_dir, monkeypatch, capsys):
+    def unfit(self, texts):
+        raise UserError("a text embedding is not finite.")
+
+    command, _, output = run
+    monkeypatch.setattr(Noise, "encode_texts", unfit)
+    asked = ["--data_dir", data_dir, "--benchmarks", "few_shot_membrane", "zero_shot_localisation"]
+    assert command(*asked, "--random_weights") == 2
+    error = capsys.readouterr().err
+    assert "1 of 2 benchmarks could not be measured, as reported above: zero_shot" in error
+    found = json.loads((output / "report.json").read_text())["benchmarks"]
+    assert "random_weights" in found["few_shot_membrane"]
+    assert found["zero_shot_localisation"]["headline"]
+    assert "random_weights" not in found["zero_shot_localisation"]
+
+
 def test_what_is_missing_is_named_with_where_it_comes_from(run, tmp_path, capsys):
     command, _, output = run
     empty = tmp_path / "empty"
@@ -335,6 +397,22 @@ def test_all_are_the_benchmarks_whose_data_are_there(data_dir):
         (
             ["--data_dir", "{public}", "--benchmarks", "ec", "--configs", "nowhere"],
             "nowhere/probe.py does not exist",
+        ),
+        (
+            ["--data_dir", "{public}", "--benchmarks", "ec", "--pool", "9", "--hits", "a=b"],
+            "--pool and --hits only apply to evaluations on a built dataset; remove them.",
+        ),
+        (
+            ["--data_dir", "{public}", "--random_weights", "--protocol", "fine_tuning"],
+            "--random_weights compares frozen networks, but --protocol=fine_tuning trains them",
+        ),
+        (
+            ["--benchmarks", "losses", "--random_weights"],
+            "--random_weights only applies to retrieval and single_property, and to public data",
+        ),
+        (
+            ["--benchmarks", "retrieval", "--protocol", "fine_tuning", "--set", "probe.hidden=9"],
+            "--protocol and --set only apply to benchmarks on public data; remove them.",
         ),
     ],
 )
