@@ -35,6 +35,7 @@ from data_pipelines.common.markdown import interval, number, table
 from data_pipelines.protanno.dataset import ProtAnno, open_dataset
 from eval import __main__ as evaluate
 from eval.benchmarks.families import BENCHMARKS
+from eval.checkpoint_data import as_read_by
 from eval.metrics.comparison import holm, paired_p_value
 from eval.metrics.resamples import resamples_of
 from eval.pretraining.site_localisation import NULLS
@@ -333,9 +334,7 @@ def main(arguments: list[str] | None = None) -> None:
     results = public_report(options.checkpoint, public, output, options.benchmarks)
     model = ProtCLIP.load(options.checkpoint)
     names = model.config["tokenizer"]["names"]
-    dataset = evaluate.as_read_by(
-        options.checkpoint, model.config, open_dataset(built, names=names)
-    )
+    dataset = as_read_by(options.checkpoint, model.config, open_dataset(built, names=names))
     trained, random = (
         evaluated(weights, dataset) for weights in (model, model.with_random_weights())
     )

@@ -9,13 +9,13 @@ from collections.abc import Mapping, Sequence
 
 from data_pipelines.common.bucket import is_bucket
 from data_pipelines.common.errors import UserError, command
-from data_pipelines.common.json_object import read_json
 from data_pipelines.common.progress import print_status
 from data_pipelines.inputs.source_options import refuse_unread
-from data_pipelines.protanno.dataset import STATISTICS, ProtAnno, open_dataset
+from data_pipelines.protanno.dataset import STATISTICS, ProtAnno
 from data_pipelines.protanno.record import RECOMMENDED
 from eval.benchmarks.families import BENCHMARKS
 from eval.calibration.calibrate import calibrate_checkpoint, refuse_calibrated
+from eval.checkpoint_data import as_read_by, built_dataset, is_own, pretraining_data
 from eval.claims.check import check_claims
 from eval.command_line import (
     ALL,
@@ -43,9 +43,10 @@ from eval.reporting.report import (
     write_report,
 )
 from protclip_jax.checkpoints.best import resolve_step
-from protclip_jax.checkpoints.metadata import load_text_tokenizer, read_config
+from protclip_jax.checkpoints.metadata import read_config
 from protclip_jax.config.schema import completed
 from protclip_jax.convert.hub_folder import is_exported, open_checkpoint
+from protclip_jax.inference.cpu_devices import split_cpu
 from protclip_jax.inference.protclip import ProtCLIP
 
 
@@ -108,102 +109,6 @@ def choose(options: argparse.Namespace) -> tuple[list[str], list[str]]:
     return [name for name in requested if name in EVALUATIONS], public
 
 
-def built_dataset(
-    options: argparse.Namespace, checkpoint: pathlib.Path, *, names: str | None = None
-) -> tuple[pathlib.Path, ProtAnno]:
-    """The dataset that `--data_dir` names, else the checkpoint's own.
-
-    Args:
-      names: as in `with_names`; None for the names that the checkpoint's texts tell.
-
-    Raises:
-      UserError: no dataset is named and the checkpoint's own is not found from the working
-        directory.
-    """
-    config = completed(read_config(checkpoint))
-    trained_on, names = config["data"]["dir"], names or config["tokenizer"]["names"]
-    if options.data_dir is not None and (options.data_dir / STATISTICS).exists():
-        return options.data_dir, open_dataset(options.data_dir, names=names)
-    if not trained_on:
-        raise UserError(
-            f"{options.checkpoint} does not say what it was trained on; pass --data_dir=DIR, "
-            "a built dataset."
-        )
-    folder, fix = pathlib.Path(trained_on), "pass --data_dir=DIR, where it is now"
-    if is_bucket(trained_on):
-        return folder, open_dataset(trained_on, names=names)
-    if not folder.is_absolute():
-        fix += ", or start this command where training was started"
-    if not folder.is_dir():
-        raise UserError(
-            f"{options.checkpoint} was trained on {folder.absolute()}, which does not exist; {fix}."
-        )
-    dataset = open_dataset(folder, names=names)
-    if not is_own(checkpoint, folder, dataset):
-        raise UserError(
-            f"{folder.absolute()} is not the dataset that {options.checkpoint} was trained on; "
-            f"{fix}."
-        )
-    return folder, dataset
-
-
-def pretraining_data(options: argparse.Namespace, checkpoint: pathlib.Path) -> ProtAnno | None:
-    """The dataset of the checkpoint's training, to find test proteins that it has seen.
-
-    None, with a note, if the checkpoint does not name it or it is not available.
-
-    Raises:
-      UserError: `--pretrained_on` names another dataset.
-    """
-    config = completed(read_config(checkpoint))
-    folder = options.pretrained_on or (
-        config["data"]["dir"] and pathlib.Path(config["data"]["dir"])
-    )
-    fix = "pass --pretrained_on=DIR to leave proteins of its pretraining out"
-    if folder is None:
-        print_status(f"note: {options.checkpoint} does not say what it was trained on; {fix}.")
-        return None
-    if options.pretrained_on is None and not folder.is_dir():
-        print_status(
-            f"note: {options.checkpoint} was trained on {folder.absolute()}, which does not "
-            f"exist; {fix}."
-        )
-        return None
-    dataset = open_dataset(folder)
-    if is_own(checkpoint, folder, dataset):
-        return dataset
-    if options.pretrained_on is not None:
-        raise UserError(
-            f"--pretrained_on={folder} is not the dataset that {options.checkpoint} was trained on."
-        )
-    print_status(
-        f"note: {folder.absolute()} is not the dataset that {options.checkpoint} was trained on; "
-        f"{fix}."
-    )
-    return None
-
-
-def is_own(checkpoint: pathlib.Path, folder: pathlib.Path, dataset: ProtAnno) -> bool:
-    """Whether the checkpoint was trained on the dataset in that folder.
-
-    Compares fingerprints, or paths if the checkpoint has no fingerprint.
-    """
-    trained_on = completed(read_config(checkpoint))["data"]["dir"]
-    if known := read_json(checkpoint / "config.json").get("dataset"):
-        return dataset.fingerprint == known
-    return bool(trained_on) and folder.resolve() == pathlib.Path(trained_on).resolve()
-
-
-def as_read_by(checkpoint: pathlib.Path, config: Mapping, dataset: ProtAnno) -> ProtAnno:
-    """The dataset, with texts compared by the tokens of the checkpoint's text tower, if any."""
-    if not (checkpoint / "tokenizers" / "text").is_dir():
-        return dataset
-    limit = config["tokenizer"]["max_text_tokens"]
-    return dataset._replace(
-        text_key=functools.partial(load_text_tokenizer(checkpoint).key, max_tokens=limit)
-    )
-
-
 def captions() -> dict[str, str]:
     """Of all figures that a report may have."""
     known = training_figures.CAPTIONS | benchmark_figures.CAPTIONS
@@ -236,7 +141,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Measures what the command line names and writes the report."""
     options = parse_arguments(arguments)
     built, public = changed(options, BUILT_ONLY), changed(options, PUBLIC_ONLY)
-    of_checkpoints = (*built, "step", "random_weights", *controls())
+    of_checkpoints = (*built, "step", "random_weights", "cpu_devices", *controls())
     if options.claims:
         unread = (*of_checkpoints, *public, "calibrate", "labels")
         refuse_unread(options, unread, owner="commands without --claims")
@@ -287,6 +192,7 @@ def refuse_without_reader(
 
 def calibrate(options: argparse.Namespace) -> None:
     """Measures the table of a checkpoint on this machine and writes it there."""
+    split_cpu(options.cpu_devices)
     if options.embeddings or is_bucket(options.checkpoint) or is_exported(options.checkpoint):
         raise UserError(
             "--calibrate keeps its table in the checkpoint; give a workdir or checkpoint on "
@@ -328,6 +234,8 @@ def calibrate(options: argparse.Namespace) -> None:
 
 def evaluate_checkpoint(options: argparse.Namespace) -> None:
     """Loads the checkpoint, runs the evaluations, writes the report."""
+    # The packed rows of fine-tuning must divide evenly over the devices.
+    split_cpu(options.cpu_devices or (None if options.protocol == "probe" else 1))
     copied = is_bucket(options.checkpoint) or is_exported(options.checkpoint)
     if copied and options.output is None:
         raise UserError(

@@ -8,6 +8,7 @@ from eval.benchmarks.families import BENCHMARKS
 from eval.pretraining.evaluation import Control
 from eval.pretraining.evaluations import EVALUATIONS
 from eval.public.protocols import PROTOCOLS
+from protclip_jax.inference.cpu_devices import MAX_CPU_DEVICES
 
 ALL = ["all"]
 """Benchmarks that are measured if none is named."""
@@ -107,6 +108,13 @@ def make_parser() -> argparse.ArgumentParser:
         action="store_true",
         help="also measure the same network with random weights, in retrieval and single_property "
         "and on public data",
+    )
+
+    parser.add_argument(
+        "--cpu_devices",
+        type=int,
+        help=f"virtual CPU devices (default: one per core, at most {MAX_CPU_DEVICES}; one for "
+        "--protocol fine_tuning)",
     )
 
     built = parser.add_argument_group("on a built dataset")

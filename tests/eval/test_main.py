@@ -10,6 +10,7 @@ from data_pipelines.common.outputs import claim
 from data_pipelines.protanno.dataset import write
 from data_pipelines.protanno.record import biotext
 from eval import __main__ as cli
+from eval import checkpoint_data
 from eval.pretraining.evaluations import EVALUATIONS
 from eval.pretraining.segment_localisation import SegmentLocalisation
 from tests.support.fakes import Ignorant, Oracle
@@ -87,6 +88,20 @@ def test_demo_report(run, workdir, data_dir, capsys):
     for path in report["figures"].values():
         assert (workdir / path).read_bytes().startswith(PNG)
         assert path in page
+
+
+def test_random_weights_stand_beside_the_checkpoint_in_retrieval(
+    run, workdir, dataset, monkeypatch
+):
+    monkeypatch.setattr(
+        Oracle, "with_random_weights", lambda self: Ignorant(dataset), raising=False
+    )
+    asked = ["--checkpoint", workdir, "--benchmarks", "retrieval", "--pool", 40]
+    assert run(*asked, "--random_weights") == 0
+    report = json.loads((workdir / "eval" / "report.json").read_text())
+    assert report["provenance"]["random_weights"] is True
+    untrained = report["retrieval"]["transfers"]["random weights"]
+    assert untrained["mrr"] < 0.5 < report["retrieval"]["mrr"]
 
 
 def test_a_report_is_replaced_by_the_same_line_only(run, workdir, capsys):
@@ -391,7 +406,7 @@ def test_mistakes_about_hits_are_one_sentence(run, workdir, capsys, hits, senten
 
 def test_the_pretraining_set_is_the_checkpoint_s_own(workdir, data_dir, dataset, tmp_path, capsys):
     def found(**options):
-        return cli.pretraining_data(
+        return checkpoint_data.pretraining_data(
             argparse.Namespace(checkpoint=workdir, pretrained_on=None, **options), workdir
         )
 
@@ -405,9 +420,11 @@ def test_the_pretraining_set_is_the_checkpoint_s_own(workdir, data_dir, dataset,
     assert found() is None
     assert "is not the dataset that" in capsys.readouterr().err
     moved = argparse.Namespace(checkpoint=workdir, pretrained_on=data_dir)
-    assert cli.pretraining_data(moved, workdir).fingerprint == dataset.fingerprint
+    assert checkpoint_data.pretraining_data(moved, workdir).fingerprint == dataset.fingerprint
     with pytest.raises(UserError, match="is not the dataset that"):
-        cli.pretraining_data(argparse.Namespace(checkpoint=workdir, pretrained_on=other), workdir)
+        checkpoint_data.pretraining_data(
+            argparse.Namespace(checkpoint=workdir, pretrained_on=other), workdir
+        )
     for folder, message in (
         (tmp_path / "gone", "which does not exist"),
         (None, "does not say what it was trained on"),
