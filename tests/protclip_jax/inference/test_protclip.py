@@ -1,5 +1,7 @@
 """`ProtCLIP` on a tiny model: shapes, batch invariance, checkpoints, and refusals."""
 
+import dataclasses
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -17,6 +19,7 @@ from protclip_jax.inference import batched_calls
 from protclip_jax.inference.protclip import EMBEDDING_KINDS
 from protclip_jax.inference.windows import Windows
 from protclip_jax.models.initialize import init_params
+from protclip_jax.models.protclip import ProtCLIPModel
 from tests.support import numpy_reference as ref
 from tests.support import tiny
 from tests.support.tiny import CONFIG
@@ -60,6 +63,28 @@ def test_random_weights_are_those_that_training_begins_with(model, made):
     )
     assert untrained.fingerprint == model.with_random_weights().fingerprint != model.fingerprint
     chex.assert_shape(untrained.encode_proteins([made[0].sequence]), (1, 16))
+
+
+@pytest.mark.parametrize(("tower", "other"), [("protein", "text"), ("text", "protein")])
+def test_a_single_tower_has_random_weights_too(tower, other):
+    whole = tiny.model()
+    config = dataclasses.replace(whole.config, **{other: None})
+    alone = ProtCLIP(
+        ProtCLIPModel(config),
+        {tower: tiny.params()[tower]},
+        tiny.text_tokenizer(),
+        config=CONFIG,
+        mesh=sharding.make_mesh(-1, 1),
+    )
+    untrained = alone.with_random_weights()
+    assert untrained.groups == {tower}
+    chex.assert_trees_all_equal_shapes_and_dtypes(untrained._params, alone._params)
+    assert untrained.fingerprint != alone.fingerprint
+    if tower == "protein":
+        chex.assert_shape(untrained.mean_embeddings(["MKV"]), (1, config.protein.hidden_size))
+    else:
+        width = config.text.hidden_size
+        chex.assert_shape(untrained.mean_text_embeddings(["kinase"]), (1, width))
 
 
 def test_a_str_counts_as_one_item(model, made):
