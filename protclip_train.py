@@ -36,6 +36,7 @@ from protclip_jax.checkpoints.workdir import LocalWorkdir
 from protclip_jax.config.checks import check, check_sources
 from protclip_jax.config.command_line import CommandLine, parse_flags
 from protclip_jax.distributed import multihost, sharding
+from protclip_jax.distributed.cpu_devices import devices_of_training, split_cpu
 from protclip_jax.inference.protclip import ProtCLIP
 from protclip_jax.models.protclip import ProtCLIPModel
 from protclip_jax.training import flops, mixture, run_messages
@@ -122,6 +123,12 @@ def run_length(config: ml_collections.ConfigDict, source: StreamSource) -> int:
     return steps
 
 
+def cpu_devices(config: ml_collections.ConfigDict) -> int:
+    """The number of devices into which a CPU is split."""
+    rows = config.batch.microbatch_rows or config.batch.rows
+    return devices_of_training(rows, data=config.mesh.data, fsdp=config.mesh.fsdp)
+
+
 def shared_facts(values: CommandLine, inputs: Inputs) -> dict[str, object]:
     """What must be the same on all hosts of a run."""
     config = {
@@ -150,6 +157,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     inputs = open_inputs(values.config)
     keep_compiled_programs()
     with PreemptionHandler() as stop, multihost.joined():
+        if not jax.distributed.is_initialized():
+            split_cpu(cpu_devices(values.config))
         multihost.check_same(shared_facts(values, inputs))
         # Orbax asks JAX for devices when it reads a checkpoint; after that no host can join.
         check_init(values.config)
@@ -295,9 +304,9 @@ def pretrain(
         # -------- Save --------
         # Requested one step ago, so no host waits for the others and all stop after the same step.
         with interval.timed("step"):
-            # With several devices this waits for the previous step.
+            # With several devices this waits for the previous step; on a CPU, the next line does.
             stopped = bool(stopping)
-        stopping = sharding.any_host(stop.received, mesh)
+            stopping = sharding.any_host(stop.received, mesh)
         if step not in (0, restored_step) and (
             step % config.checkpoint_every == 0 or done or stopped
         ):

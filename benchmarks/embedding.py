@@ -31,7 +31,7 @@ from protclip_jax.attention.registry import BACKENDS
 from protclip_jax.config.build import model_config
 from protclip_jax.convert.hf import esm2_params
 from protclip_jax.distributed import sharding
-from protclip_jax.inference.cpu_devices import split_cpu
+from protclip_jax.distributed.cpu_devices import split_cpu
 from protclip_jax.inference.protclip import ProtCLIP
 from protclip_jax.models.esm2 import SIZES
 from protclip_jax.models.protclip import ProtCLIPModel

@@ -28,7 +28,7 @@ from data_pipelines.tokenizers import protein_tokenizer
 from protclip_jax.config.build import model_config
 from protclip_jax.convert.hf import esm2_params
 from protclip_jax.distributed import sharding
-from protclip_jax.inference.cpu_devices import split_cpu
+from protclip_jax.distributed.cpu_devices import split_cpu
 from protclip_jax.inference.protclip import ProtCLIP
 from protclip_jax.inference.variant_effects import SINGLY, WILD_TYPE
 from protclip_jax.models.esm2 import SIZES

@@ -33,7 +33,7 @@ from eval.data.base.task import Assay
 from protclip_jax.checkpoints import metadata
 from protclip_jax.checkpoints.parameters import save_params
 from protclip_jax.convert.checkpoint import converted_config, network
-from protclip_jax.inference.cpu_devices import split_cpu
+from protclip_jax.distributed.cpu_devices import split_cpu
 from protclip_jax.inference.protclip import ProtCLIP
 from protclip_jax.inference.variant_effects import METHODS, SINGLY
 from protclip_jax.models.initialize import init_params

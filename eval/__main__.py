@@ -46,7 +46,7 @@ from protclip_jax.checkpoints.best import resolve_step
 from protclip_jax.checkpoints.metadata import read_config
 from protclip_jax.config.schema import completed
 from protclip_jax.convert.hub_folder import is_exported, open_checkpoint
-from protclip_jax.inference.cpu_devices import split_cpu
+from protclip_jax.distributed.cpu_devices import split_cpu
 from protclip_jax.inference.protclip import ProtCLIP
 
 

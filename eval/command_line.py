@@ -8,7 +8,7 @@ from eval.benchmarks.families import BENCHMARKS
 from eval.pretraining.evaluation import Control
 from eval.pretraining.evaluations import EVALUATIONS
 from eval.public.protocols import PROTOCOLS
-from protclip_jax.inference.cpu_devices import MAX_CPU_DEVICES
+from protclip_jax.distributed.cpu_devices import MAX_CPU_DEVICES
 
 ALL = ["all"]
 """Benchmarks that are measured if none is named."""

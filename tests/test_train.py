@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 
 import jax
 import numpy as np
@@ -24,6 +25,7 @@ from protclip_jax import ProtCLIP
 from protclip_jax.checkpoints import best
 from protclip_jax.checkpoints.parameters import params_fingerprint
 from protclip_jax.checkpoints.workdir import lock
+from protclip_jax.distributed import sharding
 from protclip_jax.training.optimizer import learning_rate_schedule
 from tests.support import miniature
 from tests.support.paths import ROOT
@@ -86,6 +88,24 @@ protclip_train.open_inputs(parse_flags(sys.argv[2:], about="").config)
 # Raises where JAX was used before.
 jax.distributed.initialize(coordinator_address=f"127.0.0.1:{sys.argv[1]}", num_processes=1, process_id=0)
 """
+
+
+def test_waiting_for_the_previous_step_is_time_of_the_step(sample_dataset, tmp_path, monkeypatch):
+    """A CPU with several devices waits when it asks the hosts, which was not counted."""
+    ask, seconds = sharding.any_host, 0.7
+
+    def waits(flag, mesh):
+        time.sleep(seconds)
+        return ask(flag, mesh)
+
+    monkeypatch.setattr(sharding, "any_host", waits)
+    assert train.main(arguments(sample_dataset, tmp_path / "run")) == 0
+    logged = [record for record in records(tmp_path / "run") if "loss" in record]
+    assert len(logged) == 4
+    for record in logged:
+        assert record["seconds/step"] >= seconds
+        # 8 rows of at most 4 pairs.
+        assert record["pairs_per_second"] <= 32 / seconds
 
 
 def test_what_is_opened_before_the_hosts_join_does_not_use_jax(sample_dataset, finished, tmp_path):

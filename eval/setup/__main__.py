@@ -32,7 +32,7 @@ from eval.setup.steps import Setup, is_built, steps_of
 from protclip_jax.checkpoints import best
 from protclip_jax.checkpoints.parameters import stored_groups
 from protclip_jax.convert.hub_folder import is_exported
-from protclip_jax.inference.cpu_devices import split_cpu
+from protclip_jax.distributed.cpu_devices import split_cpu
 from protclip_jax.inference.protclip import ProtCLIP
 from protclip_jax.retrieval.calibration import FILE, read_calibration, stale_sentence
 

@@ -27,6 +27,7 @@ from protclip_jax.annotate.page import html_page
 from protclip_jax.annotate.rows import COLUMNS, annotated, described_rows
 from protclip_jax.annotate.summary import Summary
 from protclip_jax.checkpoints import metadata
+from protclip_jax.distributed.cpu_devices import MAX_CPU_DEVICES, split_cpu
 from protclip_jax.embed.embedding_files import load_part
 from protclip_jax.embed.embedding_kinds import protein_embedder
 from protclip_jax.embed.parts import begin, embed_parts, survey_input, writing
@@ -37,7 +38,6 @@ from protclip_jax.embed.resume import (
     remove_parts,
 )
 from protclip_jax.inference.batched_calls import default_batch_tokens
-from protclip_jax.inference.cpu_devices import MAX_CPU_DEVICES, split_cpu
 from protclip_jax.retrieval.answer import check_least
 from protclip_jax.retrieval.calibration import LEAST, Calibration, to_text
 from protclip_jax.retrieval.engine import SearchEngine

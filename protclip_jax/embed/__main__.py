@@ -21,6 +21,7 @@ from data_pipelines.inputs.source_options import choose_source
 from protclip_jax.checkpoints import best, metadata
 from protclip_jax.checkpoints.parameters import stored_groups
 from protclip_jax.convert.hub_folder import open_checkpoint
+from protclip_jax.distributed.cpu_devices import MAX_CPU_DEVICES, split_cpu
 from protclip_jax.embed.embedding_files import H5_SUFFIXES, WRITERS, load_part
 from protclip_jax.embed.embedding_kinds import (
     choose_kinds,
@@ -41,7 +42,6 @@ from protclip_jax.inference.batched_calls import (
     CPU_BATCH_TOKENS,
     default_batch_tokens,
 )
-from protclip_jax.inference.cpu_devices import MAX_CPU_DEVICES, split_cpu
 from protclip_jax.inference.prefixes import warn_untrained
 from protclip_jax.inference.protclip import EMBEDDING_KINDS, ProtCLIP
 from protclip_jax.inference.windows import DEFAULT_WINDOWS, POLICIES, Windows

@@ -21,6 +21,7 @@ from data_pipelines.common.warned import warnings_as_sentences
 from protclip_jax.checkpoints import best, metadata
 from protclip_jax.checkpoints.parameters import stored_groups
 from protclip_jax.convert.hub_folder import open_checkpoint
+from protclip_jax.distributed.cpu_devices import split_cpu
 from protclip_jax.embed.embedding_kinds import choose_kinds, protein_embedder, text_embedder
 from protclip_jax.embed.parts import begin, embed_parts, survey_input
 from protclip_jax.embed.resume import (
@@ -40,7 +41,6 @@ from protclip_jax.index.previous import (
     was_added,
 )
 from protclip_jax.inference.batched_calls import default_batch_tokens
-from protclip_jax.inference.cpu_devices import split_cpu
 from protclip_jax.inference.prefixes import check_dimensions, warn_untrained
 from protclip_jax.inference.protclip import ProtCLIP
 from protclip_jax.inference.windows import Windows

@@ -18,7 +18,7 @@ from data_pipelines.inputs.source_options import (
 from data_pipelines.readers import SUFFIXES as SOURCE_SUFFIXES
 from data_pipelines.readers.table import open_table
 from data_pipelines.readers.uniprot.uniprot_tsv import UniprotTsv
-from protclip_jax.inference.cpu_devices import MAX_CPU_DEVICES
+from protclip_jax.distributed.cpu_devices import MAX_CPU_DEVICES
 from protclip_jax.inference.windows import DEFAULT_WINDOWS, POLICIES
 from protclip_jax.retrieval.embedding_input import SUFFIXES as EMBEDDING_SUFFIXES
 from protclip_jax.retrieval.embedding_input import EmbeddingInput, open_embeddings

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from data_pipelines.common.errors import command
 from data_pipelines.common.progress import print_status
 from data_pipelines.common.warned import warnings_as_sentences
-from protclip_jax.inference.cpu_devices import split_cpu
+from protclip_jax.distributed.cpu_devices import split_cpu
 from protclip_jax.inference.user_inputs import UNKNOWN_WORDS
 from protclip_jax.retrieval.engine import SearchEngine
 from protclip_jax.search.command_line import check, parse_arguments

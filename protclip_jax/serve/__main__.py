@@ -22,8 +22,8 @@ from data_pipelines.common.warned import warnings_as_sentences
 from protclip_jax.checkpoints.best import resolve_step
 from protclip_jax.checkpoints.own_report import what_weights_mean
 from protclip_jax.convert.hub_folder import open_checkpoint
+from protclip_jax.distributed.cpu_devices import split_cpu
 from protclip_jax.inference.batched_calls import default_batch_tokens
-from protclip_jax.inference.cpu_devices import split_cpu
 from protclip_jax.inference.user_inputs import UNKNOWN_WORDS
 from protclip_jax.retrieval.engine import SearchEngine
 from protclip_jax.serve.limits import MOST_RESIDUES, Limits

@@ -26,6 +26,7 @@ from protclip_jax.checkpoints import best
 from protclip_jax.checkpoints.parameters import stored_groups
 from protclip_jax.config.schema import completed
 from protclip_jax.convert.hub_folder import open_checkpoint
+from protclip_jax.distributed.cpu_devices import split_cpu
 from protclip_jax.embed.__main__ import LIBRARIES
 from protclip_jax.embed.parts import publish_rejects
 from protclip_jax.embed.resume import (
@@ -36,7 +37,6 @@ from protclip_jax.embed.resume import (
     remove_parts,
 )
 from protclip_jax.inference.batched_calls import default_batch_tokens
-from protclip_jax.inference.cpu_devices import split_cpu
 from protclip_jax.inference.protclip import ProtCLIP
 from protclip_jax.inference.windows import Windows
 from protclip_jax.variants import jobs as jobs_

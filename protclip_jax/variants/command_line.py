@@ -11,7 +11,7 @@ from data_pipelines.inputs.model_input import Source
 from data_pipelines.inputs.record_source import RecordSource
 from data_pipelines.inputs.source_options import choose_source, is_piped, refuse_unread, spool
 from data_pipelines.readers import SUFFIXES
-from protclip_jax.inference.cpu_devices import MAX_CPU_DEVICES
+from protclip_jax.distributed.cpu_devices import MAX_CPU_DEVICES
 from protclip_jax.inference.variant_effects import JOINTLY, METHODS
 from protclip_jax.inference.windows import DEFAULT_WINDOWS, POLICIES
 
