@@ -1,6 +1,7 @@
 """A model of nothing but composition; `python -m tests.support.composition_model ARGUMENT…`
 evaluates it."""
 
+import contextlib
 import sys
 import zlib
 from typing import ClassVar
@@ -9,6 +10,7 @@ from unittest import mock
 import numpy as np
 
 from eval import __main__ as cli
+from eval import checkpoint_data
 from eval.protocols.sequence_features import composition
 from tests.support.miniature import RESIDUES, SCALE
 
@@ -75,11 +77,20 @@ def _noise(item):
     return drawn.astype(np.float32)
 
 
+def _no_config(directory):
+    del directory
+    return {}
+
+
 def main(arguments):
     """`python -m eval` with this model in the place of the checkpoint's."""
-    with mock.patch.multiple(
-        cli, load=lambda directory, step: (Composition(), 3), read_config=lambda directory: {}
-    ):
+    replaced = {
+        cli: {"load": lambda directory, step: (Composition(), 3), "read_config": _no_config},
+        checkpoint_data: {"read_config": _no_config},
+    }
+    with contextlib.ExitStack() as stack:
+        for module, names in replaced.items():
+            stack.enter_context(mock.patch.multiple(module, **names))
         return cli.main(arguments)
 
 

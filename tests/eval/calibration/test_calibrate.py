@@ -11,6 +11,7 @@ import pytest
 from data_pipelines.common.hashing import hash64
 from data_pipelines.protanno.record import Record, ec_numbers
 from eval import __main__ as cli
+from eval import checkpoint_data
 from eval.calibration import calibrate
 from eval.calibration.questions import Embedded, Queries, embed_texts, measured_hits, nearest
 from eval.calibration.traits import TRAITS, agreement, families
@@ -160,7 +161,9 @@ def test_texts_tell_the_names_that_the_model_reads_and_records_keep_their_ec_num
     }
     (workdir / "config.json").write_text(json.dumps({"format_version": 1, "config": config}))
     asked, opened = {}, []
-    monkeypatch.setattr(cli, "open_dataset", lambda folder, names: opened.append(names) or dataset)
+    monkeypatch.setattr(
+        checkpoint_data, "open_dataset", lambda folder, names: opened.append(names) or dataset
+    )
     monkeypatch.setattr(cli, "is_own", lambda *_: True)
     monkeypatch.setattr(cli, "calibrate_checkpoint", lambda *_, **options: asked.update(options))
     assert run(monkeypatch, KnowsNothing(dataset), workdir) == 0
