@@ -14,7 +14,7 @@ LEAK = 1.05
 def test_memory_and_open_files_stay_flat_and_no_process_is_left(
     sample_dataset, tmp_path, monkeypatch
 ):
-    # One device, as the command has it.
+    # As the command has it: a device for each core.
     monkeypatch.delenv("XLA_FLAGS")
     result = long_run.run(
         tmp_path,
