@@ -1,6 +1,5 @@
 """Presents a CPU as several JAX devices, over which rows are divided as over any others."""
 
-import contextlib
 import functools
 import math
 import os
@@ -8,6 +7,7 @@ import os
 import jax
 
 from data_pipelines.common.errors import UserError
+from data_pipelines.common.progress import print_status
 
 MAX_CPU_DEVICES = 4
 """The default maximum; every device holds a copy of the parameters."""
@@ -17,10 +17,10 @@ MAX_CPU_DEVICES = 4
 def split_cpu(devices: int | None) -> None:
     """Splits a CPU into `devices` devices (default: its cores, at most `MAX_CPU_DEVICES`).
 
-    Call it before JAX is used; later, as in a notebook, JAX keeps the devices that it has. XLA
-    computes the small products of attention on one thread per device: on two cores, two devices
-    embed 1.5 times as fast as one. A number of devices set in XLA_FLAGS is kept, and accelerators
-    are not affected.
+    Call it before JAX is used; later, as in a notebook, JAX keeps the devices that it has, and a
+    note says so if `devices` is another number. XLA computes the small products of attention on
+    one thread per device: on two cores, two devices embed 1.5 times as fast as one. A number of
+    devices set in XLA_FLAGS is kept, and accelerators are not affected.
 
     Raises:
       UserError: the number is below 1.
@@ -28,9 +28,14 @@ def split_cpu(devices: int | None) -> None:
     if devices is not None and devices < 1:
         raise UserError(f"--cpu_devices={devices} must be at least 1.")
     if "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
-        # JAX refuses the change once it is in use.
-        with contextlib.suppress(RuntimeError):
+        try:
             jax.config.update("jax_num_cpu_devices", devices or _cores())
+        except RuntimeError:  # JAX is in use.
+            kept = jax.local_device_count()
+            if jax.default_backend() == "cpu" and devices not in (None, kept):
+                print_status(
+                    f"note: JAX is in use already, so the number of CPU devices stays {kept}."
+                )
 
 
 def devices_of_training(rows: int, *, data: int, fsdp: int) -> int:

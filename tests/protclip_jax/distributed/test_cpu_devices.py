@@ -38,13 +38,16 @@ def test_a_run_gets_as_many_devices_as_suit_it(monkeypatch, cores, rows, data, f
 def test_devices_are_made_before_jax_is_used_and_stay_afterwards():
     program = (
         "from protclip_jax.distributed.cpu_devices import split_cpu; import jax;"
-        "split_cpu(3); print(jax.device_count()); split_cpu(2); print(jax.device_count())"
+        "split_cpu(3); print(jax.device_count()); split_cpu(None); split_cpu(2);"
+        "print(jax.device_count())"
     )
     environment = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"}
     ran = subprocess.run(
         [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True
     )
     assert ran.stdout.split() == ["3", "3"]
+    (note,) = [line for line in ran.stderr.splitlines() if line.startswith("note: ")]
+    assert note == "note: JAX is in use already, so the number of CPU devices stays 3."
 
 
 def test_no_devices_is_one_sentence():
