@@ -10,7 +10,7 @@ import pytest
 from benchmarks.evidence.measure import Measured
 from benchmarks.evidence.training_records import records, smaller, training
 from benchmarks.real import __main__ as command
-from benchmarks.real import plan, planted, public, results
+from benchmarks.real import arm_tables, plan, planted, public, results
 from benchmarks.real.datasets import outside_set, read_functions
 from benchmarks.real.intervals import over_clusters
 from benchmarks.real.kept import PROBE, SEGMENTS, Run, outside_name
@@ -70,6 +70,8 @@ def test_two_minutes_from_data_to_verdicts(real, tmp_path, monkeypatch, capsys):
     assert {"linear_map_planted_block", "linear_map_planted"} <= measured.keys()
     assert run.models(PROBE) == ["main", "masked_only", "random_weights"]
     assert run.models(SEGMENTS) == ["main", "random_weights"]
+    assert {"p2t_mrr", "linear_p2t_mrr"} <= run.found(TEST, "curve_1k").keys()
+    assert "| 1,000 | linear model |" in (folder / "real.md").read_text()
     assert "place_function_over_text_free_tagger" in run.found(SEGMENTS, "main")
 
     dataset = open_dataset(folder / "protanno")
@@ -230,6 +232,34 @@ def test_the_best_baseline_is_chosen_on_validation(tmp_path):
     assert row["mean"] == pytest.approx(0.3)
     assert row["adjusted_p"] == pytest.approx(5 * 2 / (plan.REPLICATES + 1))
     assert row["verdict"] == "positive"
+
+
+def test_an_ablation_is_a_paired_difference(tmp_path):
+    run = Run(tmp_path, "full", 0)
+    shared = np.linspace(-1, 1, plan.REPLICATES)
+    for where, name in ((TEST, "p2t_mrr"), (SEGMENTS, "place_function")):
+        run.keep(where, plan.WHOLE, {name: Measured(0.5, 0.5 + shared)})
+        run.keep(where, plan.WITHOUT_PDA, {name: Measured(0.2, 0.2 + shared)})
+    table = arm_tables.ablation_table(run, TEST, ["p2t_mrr", "t2p_mrr"])
+    # The draws of both arms vary together, so their difference does not; BSR is not measured.
+    assert table.splitlines()[2:] == [
+        "| p2t_mrr | 0.300 [0.300, 0.300] |  |",
+        "| place_function | 0.300 [0.300, 0.300] |  |",
+    ]
+
+
+def test_the_curve_has_the_linear_model_on_the_same_records(tmp_path):
+    run = Run(tmp_path, "full", 0)
+    run.keep(TEST, "linear model", {"p2t_mrr": constant(0.4)})
+    run.keep(TEST, "curve_1k", {"p2t_mrr": constant(0.1), "linear_p2t_mrr": constant(0.2)})
+    run.keep(TEST, "curve_all", {"p2t_mrr": constant(0.3)})
+    rows = arm_tables.curve_table(run, TEST, ["p2t_mrr"]).splitlines()[2:]
+    assert [row.partition(" [")[0] for row in rows] == [
+        "| 1,000 | network | 0.100",
+        "| 1,000 | linear model | 0.200",
+        "| all | network | 0.300",
+        "| all | linear model | 0.400",
+    ]
 
 
 def test_p_is_no_smaller_than_the_replicates_can_tell():

@@ -15,6 +15,9 @@ and those with features."""
 BASELINES = "baselines"
 """An empty file that marks all baselines of a split as measured; each also has its own file."""
 
+LINEAR_PREFIX = "linear_"
+"""Marks a quantity of the linear model in the file of an arm whose records it learns from."""
+
 BLANK = "+"
 """Replaces blanks of a model's name in file names."""
 

@@ -47,15 +47,17 @@ class Arm:
 MAIN, MASKED, RANDOM, PLANTED = "main", "masked_only", "random_weights", "planted"
 UNTRAINED = (MASKED, RANDOM)
 """Models without a contrast: the main model's masked stage, and its network with random weights."""
-WHOLE, WITHOUT_PDA = "all_objectives", "without_pda"
-"""Arms of equal length, with and without PDA."""
+WHOLE, WITHOUT_PDA, WITHOUT_BSR = "all_objectives", "without_pda", "without_bsr"
+"""Arms of equal length, with all objectives and without one."""
+CURVE = ("curve_1k", "curve_4k", "curve_16k", "curve_all")
+"""Arms of equal length, by the number of training records with text."""
 ABLATED, SHORT = 20 / 80, 10 / 80
 """Twenty and ten minutes, if the main model's second stage takes eighty."""
 ARMS = {
     MAIN: Arm(),
     WHOLE: Arm(share=ABLATED),
     WITHOUT_PDA: Arm({"loss.pda": 0.0}, share=ABLATED),
-    "without_bsr": Arm({"loss.bsr": 0.0}, share=ABLATED),
+    WITHOUT_BSR: Arm({"loss.bsr": 0.0}, share=ABLATED),
     "curve_1k": Arm(share=SHORT, records=1_000),
     "curve_4k": Arm(share=SHORT, records=4_000),
     "curve_16k": Arm(share=SHORT, records=16_000),
@@ -119,7 +121,7 @@ _TINY_CONTRAST = {
 FORMS = {
     "two_minutes": Form(
         "",
-        (MAIN, PLANTED),
+        (MAIN, "curve_1k", PLANTED),
         64,
         128,
         60,
@@ -129,7 +131,7 @@ FORMS = {
         own_text_tower=True,
     ),
     "thirty_minutes": Form("-thirty_minutes", (MAIN,), 512, 4096, 2000),
-    "two_hours": Form("-two_hours", (MAIN, PLANTED), 512, 4096, None),
+    "two_hours": Form("-two_hours", tuple(ARMS), 512, 4096, None),
     "full": Form("", tuple(ARMS), 512, 4096, None),
 }
 

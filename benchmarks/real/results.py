@@ -9,13 +9,14 @@ import numpy as np
 from benchmarks.evidence.intervals import Estimate, verdict
 from benchmarks.evidence.measure import Measured
 from benchmarks.evidence.verdict_table import verdict_table
+from benchmarks.real.arm_tables import ablation_table, cell, curve_table
 from benchmarks.real.figures import models_by_band
 from benchmarks.real.intervals import over_clusters
 from benchmarks.real.kept import LOSSES, PROBE, SEGMENTS, Run
 from benchmarks.real.plan import ARMS, BEST, MAIN, MASKED, PLANTED, PRIMARY, RANDOM, Endpoint
 from data_pipelines.common.atomic_write import atomic_write
 from data_pipelines.common.figure_style import DPI
-from data_pipelines.common.markdown import interval, number, table
+from data_pipelines.common.markdown import table
 from data_pipelines.protanno.clusters import TEST, VALIDATION
 from eval.metrics.comparison import holm
 
@@ -24,6 +25,7 @@ QUANTITIES = ("p2t_mrr", "t2p_mrr", "map_location", "map_family", "map_enzyme", 
 PROBED = "scl2205_"
 """The prefix of the probe's quantities."""
 ENDINGS = {"": "all proteins", "_remote": "proteins without relatives in training"}
+BY_BAND = [f"{quantity}{ending}" for ending in ENDINGS for quantity in QUANTITIES]
 
 
 def best_baseline(run: Run, quantity: str) -> str | None:
@@ -88,7 +90,7 @@ def model_table(run: Run, split: str, ending: str) -> str:
     rows = []
     for model in [*run.baselines(split), RANDOM, *ARMS]:
         found = run.found(split, model)
-        cells = [_cell(found.get(f"{quantity}{ending}")) for quantity in QUANTITIES]
+        cells = [cell(found.get(f"{quantity}{ending}")) for quantity in QUANTITIES]
         if any(cells):
             rows.append([model, *cells])
     return table(["model", *QUANTITIES], rows)
@@ -105,16 +107,8 @@ def other_table(run: Run, split: str) -> str:
     ):
         for model in models:
             for name, measured in run.found(where, model).items():
-                rows.append([f"{where}: {model}", name, _cell(measured)])
+                rows.append([f"{where}: {model}", name, cell(measured)])
     return table(["model", "quantity", "value"], rows)
-
-
-def _cell(measured: Measured | None) -> str:
-    if measured is None:
-        return ""
-    if len(measured.replicates) == 1:
-        return number(measured.value)
-    return f"{number(measured.value)} {interval(over_clusters(*measured).interval)}"
 
 
 def write(run: Run, output: Path, splits: Sequence[str]) -> str:
@@ -133,7 +127,10 @@ def write(run: Run, output: Path, splits: Sequence[str]) -> str:
             ]
         for ending, named in ENDINGS.items():
             parts += [f"## {split}, {named}", model_table(run, split, ending)]
-    parts += ["## Other measurements", other_table(run, TEST if TEST in splits else VALIDATION)]
+    last = TEST if TEST in splits else VALIDATION
+    parts += ["## Without an objective", ablation_table(run, last, BY_BAND)]
+    parts += ["## Fewer training records", curve_table(run, last, BY_BAND)]
+    parts += ["## Other measurements", other_table(run, last)]
     page = "\n\n".join(parts) + "\n"
     atomic_write(output / "real.json", json.dumps(rows, indent=1) + "\n")
     atomic_write(output / "real.md", page)

@@ -12,6 +12,7 @@ from benchmarks.evidence.training_records import records, training
 from benchmarks.real.datasets import Known, outside_set, with_questions
 from benchmarks.real.kept import (
     BASELINES,
+    LINEAR_PREFIX,
     LOSSES,
     OUTSIDE,
     PROBE,
@@ -85,9 +86,12 @@ def measure_all(setting: Setting, run: Run, inputs: Inputs, splits: Sequence[str
     measure_segments(setting, run, models, inputs.known, dataset)
     if PLANTED in setting.form.arms:
         measure_planted(setting, run, models, inputs, splits)
-    for model in (RANDOM, *setting.form.arms):
-        if model not in (MAIN, PLANTED):
-            measure_model(run, models, model, list(named), bench_of)
+    measure_model(run, models, RANDOM, list(named), bench_of)
+    for arm in setting.form.arms:
+        if ARMS[arm].records:
+            measure_curve(setting, run, models, arm, inputs, list(named), bench_of)
+        elif arm not in (MAIN, PLANTED):
+            measure_model(run, models, arm, list(named), bench_of)
 
 
 def measure_baselines(
@@ -116,29 +120,50 @@ def measure_model(
             run.keep(split, name, bench_of(split).model(model))
 
 
+def measure_curve(
+    setting: Setting,
+    run: Run,
+    models: Models,
+    arm: str,
+    inputs: Inputs,
+    splits: Sequence[str],
+    bench_of: BenchOf,
+) -> None:
+    """Measures an arm trained on some of the records; `linear_…` is the linear model on the same.
+
+    Only where this is not done yet.
+    """
+    missing = [split for split in splits if run.missing(split, [arm])]
+    if not missing:
+        return
+    model = models[arm]
+    baselines = _baselines(setting, inputs, open_dataset(dataset_of(setting, ARMS[arm])))
+    for split in missing:
+        print_status(f"measuring {arm} on {split}")
+        bench = bench_of(split)
+        run.keep(split, arm, bench.model(model) | _of_linear(bench, baselines))
+
+
 def measure_planted(
     setting: Setting, run: Run, models: Models, inputs: Inputs, splits: Sequence[str]
 ) -> None:
     """Measures the arm trained on planted signals, on the proteins that carry one.
 
-    `linear_map_KIND` is the linear model's number after training on the same planted dataset.
+    `linear_…` is the linear model after training on the same planted dataset.
     """
     missing = [split for split in splits if run.missing(split, [PLANTED])]
     if not missing:
         return
     dataset, model = open_dataset(dataset_of(setting, ARMS[PLANTED])), models[PLANTED]
-    linear = _baselines(setting, inputs, dataset).linear
+    baselines = _baselines(setting, inputs, dataset)
     for split in missing:
         print_status(f"measuring {PLANTED} on {split}")
         bench = _bench(setting, inputs, dataset, split)
-        found = bench.model(model)
-        by_linear = bench.model(linear.model) if linear else {}
+        found = bench.model(model) | _of_linear(bench, baselines)
         for kind in SIGNALS:
             by_chance, own = bench.chance(kind), found[f"map_{kind}"]
             above = Measured(own.value - by_chance, own.replicates - by_chance)
             found[f"map_{kind}_over_chance"] = above
-            if by_linear:
-                found[f"linear_map_{kind}"] = by_linear[f"map_{kind}"]
         run.keep(split, PLANTED, found)
 
 
@@ -218,6 +243,13 @@ def _baselines(setting: Setting, inputs: Inputs, dataset: ProtAnno) -> TrainedBa
     config = load_config(Path(CONFIG), f"contrast{setting.form.suffix}")
     config.seed = setting.seed
     return TrainedBaselines(dataset, completed(config.to_dict()), hits=inputs.hits)
+
+
+def _of_linear(bench: Bench, baselines: TrainedBaselines) -> dict[str, Measured]:
+    """What the linear model measures, as `linear_…`; empty without training records."""
+    linear = baselines.linear
+    found = bench.model(linear.model) if linear else {}
+    return {f"{LINEAR_PREFIX}{quantity}": measured for quantity, measured in found.items()}
 
 
 def _constant(value: float) -> Measured:
