@@ -15,10 +15,13 @@ from pathlib import Path
 
 import jax
 
+import protclip_train as train
 from benchmarks.evidence import results
 from benchmarks.evidence.plan import STUDIES, TUNING_SEEDS
-from benchmarks.evidence.runs import measure_world
+from benchmarks.evidence.runs import LINEAR_CONFIG, measure_world
 from data_pipelines.common.errors import UserError, command
+from protclip_jax.config.config_file import load_config
+from protclip_jax.distributed.cpu_devices import split_cpu
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -59,6 +62,8 @@ def main(arguments: list[str] | None = None) -> None:
         allowed = ", ".join(map(str, sorted(set().union(*announced.values()))))
         raise UserError(f"seed {min(foreign)} is not an announced seed; choose from {allowed}.")
     kept = options.results or (RESULTS if options.test else options.folder / "validation")
+    # Before a linear model uses JAX, so that networks are trained on all cores.
+    split_cpu(train.cpu_devices(load_config(Path(LINEAR_CONFIG))))
     # Runs of one recipe share their compiled programs.
     jax.config.update("jax_compilation_cache_dir", str(options.folder.absolute() / "compiled"))
     split = "test" if options.test else "validation"

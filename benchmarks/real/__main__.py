@@ -14,10 +14,11 @@ from pathlib import Path
 
 import jax
 
+import protclip_train as train
 from benchmarks.real import results
 from benchmarks.real.datasets import outside_set, prepare, read_known, write_fasta
 from benchmarks.real.kept import Run, outside_name
-from benchmarks.real.plan import FORMS
+from benchmarks.real.plan import CONFIG, FORMS
 from benchmarks.real.public import write_manifest
 from benchmarks.real.runs import Inputs, measure_all
 from benchmarks.real.training import Setting, find_text_tower
@@ -26,6 +27,8 @@ from data_pipelines.common.progress import print_status
 from data_pipelines.protanno.clusters import TEST, VALIDATION
 from data_pipelines.protanno.dataset import open_dataset
 from eval.pretraining.hit_files import hit_files
+from protclip_jax.config.config_file import load_config
+from protclip_jax.distributed.cpu_devices import split_cpu
 
 
 def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
@@ -96,6 +99,8 @@ def main(arguments: list[str] | None = None) -> None:
     form = FORMS[options.form]
     text_tower = find_text_tower(form, options.folder.absolute())
     setting = Setting(form, options.form, options.seed, folder, dataset, text_tower)
+    # Before a baseline uses JAX, so that models are trained on all cores.
+    split_cpu(train.cpu_devices(load_config(Path(CONFIG), f"contrast{form.suffix}")))
     # Runs of one recipe share their compiled programs.
     jax.config.update("jax_compilation_cache_dir", str(folder / "compiled"))
     run = Run(folder / "results", options.form, options.seed)
