@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from ml_collections import ConfigDict
 
 from data_pipelines.common.errors import UserError
-from data_pipelines.common.figure_style import BLUE, GREEN, GREY, INK, VERMILION, tidy
+from data_pipelines.common.figure_style import BLUE, GREEN, GREY, INK, PURPLE, VERMILION, tidy
 from data_pipelines.common.settings import ROWS
 from eval.benchmarks.base.family import Measured, Setup
 from eval.benchmarks.base.single_proteins import SingleProteins, without_seen
@@ -205,11 +205,16 @@ def _by_prompts(measured: Sequence[Mapping]) -> dict[str, float | None]:
 
 
 def _draw(axis: Axes, task: str, result: Mapping, by_prompts: float | None) -> None:
-    """Plots one task's accuracy beside composition, chance, and prompts if they were measured."""
+    """Plots one task's accuracy beside composition and chance.
+
+    Random weights and prompts are added if they were measured.
+    """
     own = result["result"]
     shots = [int(k) for k in own["shots"]]
     curve(axis, shots, [result["headline"][metric(k)] for k in shots], BLUE, label="embeddings")
     curve(axis, shots, [own["composition"][str(k)] for k in shots], VERMILION, label="composition")
+    if untrained := result.get("random_weights"):
+        curve(axis, shots, [untrained[metric(k)] for k in shots], PURPLE, label="random weights")
     axis.axhline(own["chance"], color=GREY, linestyle="--", linewidth=1, label="chance")
     if by_prompts is not None:
         axis.axhline(

@@ -113,3 +113,6 @@ def test_few_shot_curves_stand_beside_composition_chance_and_prompts():
         "chance": [0.1, 0.1],
         "prompts, no example": [0.25, 0.25],
     }
+    few["random_weights"] = {few_shot.metric(k): value | {"mean": k / 20} for k in (1, 8)}
+    drawn = lines(figures({"few": few})["few_shot"].axes[0])
+    assert list(drawn["random weights"]) == [0.05, 0.4]
