@@ -237,9 +237,10 @@ def test_the_best_baseline_is_chosen_on_validation(tmp_path):
 def test_an_ablation_is_a_paired_difference(tmp_path):
     run = Run(tmp_path, "full", 0)
     shared = np.linspace(-1, 1, plan.REPLICATES)
-    for where, name in ((TEST, "p2t_mrr"), (SEGMENTS, "place_function")):
-        run.keep(where, plan.WHOLE, {name: Measured(0.5, 0.5 + shared)})
-        run.keep(where, plan.WITHOUT_PDA, {name: Measured(0.2, 0.2 + shared)})
+    named = {TEST: ["p2t_mrr"], SEGMENTS: ["place_function", "place_function_over_hydropathy"]}
+    for arm, value in ((plan.WHOLE, 0.5), (plan.WITHOUT_PDA, 0.2)):
+        for where, names in named.items():
+            run.keep(where, arm, dict.fromkeys(names, Measured(value, value + shared)))
     table = arm_tables.ablation_table(run, TEST, ["p2t_mrr", "t2p_mrr"])
     # The draws of both arms vary together, so their difference does not; BSR is not measured.
     assert table.splitlines()[2:] == [

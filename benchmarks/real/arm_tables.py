@@ -9,6 +9,9 @@ from benchmarks.real.measure import LINEAR
 from benchmarks.real.plan import ARMS, CURVE, WHOLE, WITHOUT_BSR, WITHOUT_PDA
 from data_pipelines.common.markdown import interval, number, table
 
+MODEL_FREE = ("_over_text_free_tagger", "_over_hydropathy")
+"""Endings of differences to a control that is the same beside every arm."""
+
 
 def cell(measured: Measured | None) -> str:
     """A number with its interval over clusters; empty if it is not measured."""
@@ -23,7 +26,8 @@ def ablation_table(run: Run, split: str, quantities: Sequence[str]) -> str:
     """All objectives minus an arm without one, on a split, and on proteins with features."""
     arms = (WITHOUT_PDA, WITHOUT_BSR)
     rows = []
-    for where, named in ((split, quantities), (SEGMENTS, sorted(run.found(SEGMENTS, WHOLE)))):
+    places = sorted(name for name in run.found(SEGMENTS, WHOLE) if not name.endswith(MODEL_FREE))
+    for where, named in ((split, quantities), (SEGMENTS, places)):
         whole, without = run.found(where, WHOLE), [run.found(where, arm) for arm in arms]
         for name in named:
             cells = [cell(_difference(whole.get(name), other.get(name))) for other in without]
